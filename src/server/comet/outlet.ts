@@ -1,0 +1,27 @@
+/**
+ * The one way from logs to a client's socket. A session is an Outlet; its user log and the topics it is a member of are
+ * sources that share it. The rule that bounds memory: nobody writes to an outlet that is held, so a stalled socket has at
+ * most one pending write. When that write completes, the session asks its sources, user log first, to go on.
+ */
+import type { Encoding } from '../../protocol/dialect.js';
+import type { SessionId } from '../../protocol/ids.js';
+import type { Topic } from './topic.js';
+
+export interface Outlet {
+  readonly session: SessionId;
+  /** Which ring of a topic this client reads. */
+  readonly encoding: Encoding;
+  /** A write has not completed yet (writableLength was not 0 right after it). Sources skip it; `resume` follows. */
+  held: boolean;
+  /** The socket is closing or gone; it has left all topics. */
+  closed: boolean;
+  /** Topics joined, and this member's index in each one's arrays: `topics[i].members[slots[i]] === this`. */
+  readonly topics: Topic[];
+  readonly slots: number[];
+  /** Gives bytes (whole frames) to the socket. Afterwards `held` tells whether the kernel took all of them. */
+  write(bytes: Uint8Array): void;
+  /** A gap in a topic: tells a native client, counts it for the others (`gaps_untold`). */
+  gap(topic: Topic, after: { epoch: number; n: number }, upTo: { epoch: number; n: number }): void;
+  /** Closes with a code of protocol/disconnect.ts by name; leaves all topics first. */
+  disconnect(reason: string): void;
+}

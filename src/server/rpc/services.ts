@@ -1,0 +1,148 @@
+/**
+ * What the roles ask of each other. In one process these are plain calls; apart, their remote twins stand beside this
+ * file. Everything is serialisable; every call has a deadline of its caller's; errors are ImgoErrors by code.
+ */
+import type { DisconnectCode } from '../../protocol/disconnect.js';
+import type { Dialect, Transport } from '../../protocol/dialect.js';
+import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
+import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
+
+/** Who says it is who. */
+export type Credential =
+  | { readonly kind: 'token'; readonly token: string; /** goim's `mid` beside a token: must equal the token's user. */ readonly mid?: string }
+  /** goim's own port only: an identity that nobody verified. `user` undefined: mid 0 or absent. */
+  | { readonly kind: 'stated'; readonly user: UserId | undefined; readonly key: string };
+
+export interface OpenRequest {
+  readonly credential: Credential;
+  readonly comet: NodeId;
+  readonly incarnation: number;
+  readonly seq: number;
+  readonly dialect: Dialect;
+  readonly transport: Transport;
+  readonly peer: string;
+  /** What the client calls itself (native). The token's own device wins. */
+  readonly device: DeviceId | undefined;
+  /** The client's own position in its user log (native). */
+  readonly cursor: MessageId | undefined;
+  /** Rooms asked for in AUTH. undefined: none were named (imgo: the default room). */
+  readonly rooms: readonly RoomId[] | undefined;
+}
+
+/** What a comet acts with after open. Passed back unread; sealed when it crosses a process. */
+export type SessionHandle = SessionRecord;
+
+export interface OpenReply {
+  readonly handle: SessionHandle;
+  readonly session: SessionId;
+  readonly user: UserId | undefined;
+  readonly device: DeviceKey;
+  readonly token: TokenId | undefined;
+  /** Wall ms; the comet closes the session then. Infinity for stated identities. */
+  readonly expiresAt: number;
+  /** Reading the user's log starts after `start`; deliveries at or below `sentBefore` are flagged redelivered. */
+  readonly start: MessageId;
+  readonly head: MessageId;
+  readonly sentBefore: MessageId;
+  /** Granted of those asked for (or the default, or the token's); refused ones with their error code. */
+  readonly rooms: readonly RoomId[];
+  readonly refusedRooms: readonly { readonly room: RoomId; readonly code: string }[];
+}
+
+/** logic, for comets. */
+export interface LogicService {
+  /**
+   * Register, check, then say where reading starts. Older sessions that this one replaces are closed by logic
+   * through their comets (`replaced`, `too_many_sessions`).
+   * @throws ImgoError token_refused (with details.disconnect: the DisconnectCode to close with), too_many_sessions, overloaded
+   */
+  open(request: OpenRequest): Promise<OpenReply>;
+  /** A session's own user log (handle), or a topic that this comet serves. */
+  read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult>;
+  /** Batched by the comet. `acknowledge`: the client took it (native ACK, legacy drain); else only the position moves. */
+  progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void>;
+  close(handle: SessionHandle, sentTo: MessageId, clean: boolean): Promise<void>;
+  /** May this session join? @throws ImgoError room_refused, invalid_room */
+  authorizeJoin(handle: SessionHandle, room: RoomId): Promise<void>;
+  /** The comet's first member of a topic joined: registers the comet, then reads the head. `all` needs no registration. */
+  openTopic(comet: CometIdentity, topic: LogName): Promise<MessageId>;
+  /** The last member left (after the linger). */
+  closeTopic(comet: CometIdentity, topic: LogName): Promise<void>;
+  /** Members of a room over all comets. */
+  presence(room: RoomId): Promise<number>;
+  /** Which of these sessions must close, and why (expired, revoked, forgotten tokens). Every 60 s and after a fence. */
+  revalidate(handles: readonly SessionHandle[]): Promise<readonly { readonly session: SessionId; readonly code: DisconnectCode }[]>;
+  /** After a fence: registers these sessions again under the new incarnation. */
+  reregister(handles: readonly SessionHandle[]): Promise<void>;
+}
+
+export interface CometIdentity {
+  readonly node: NodeId;
+  readonly incarnation: number;
+  /** Grows with every registration this comet makes. */
+  readonly seq: number;
+}
+
+/** One message for one log, to every session of this comet that reads the log. */
+export interface Notification {
+  readonly log: LogName;
+  /** ZERO_ID with `ephemeral`. */
+  readonly id: MessageId;
+  readonly prev: MessageId;
+  readonly payload: Uint8Array;
+  readonly operation: number | undefined;
+  readonly acceptedAt: number;
+  readonly ephemeral: boolean;
+}
+
+export interface SessionInfo extends SessionRecord {
+  readonly position: MessageId;
+  /** Written to the socket up to here. */
+  readonly sentTo: MessageId;
+  readonly lagBytes: number;
+  readonly rooms: readonly RoomId[];
+  readonly state: 'streaming' | 'catching_up' | 'held';
+}
+
+export type DisconnectTarget =
+  | { readonly kind: 'session'; readonly session: SessionId }
+  | { readonly kind: 'user'; readonly user: UserId }
+  | { readonly kind: 'token'; readonly token: TokenId };
+
+/** comet, for jobs and logics. */
+export interface CometService {
+  /** Resolves when every notification is in the hands of its sessions (written, or remembered as catch-up). */
+  notify(notifications: readonly Notification[]): Promise<void>;
+  /** Leaves all topics at once, says so where the dialect can, destroys the socket. Resolves with how many. */
+  disconnect(target: DisconnectTarget, code: DisconnectCode): Promise<number>;
+  /** Re-read heads of everything this comet serves, in paced batches. */
+  resync(): Promise<void>;
+  session(session: SessionId): Promise<SessionInfo | undefined>;
+  members(room: RoomId): Promise<number>;
+  stats(): Promise<CometStats>;
+}
+
+export interface CometStats {
+  readonly node: NodeId;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly byDialect: Readonly<Record<string, number>>;
+  readonly topics: readonly TopicStats[];
+  /** Monotonic counters; names are metric names without prefix, e.g. deliveries, flushes, bytes_out, heartbeats. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** Drops and closes by reason: `gap_lag`, `ephemeral_catch_up`, `closed_handshake_timeout`, … */
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly rssBytes: number;
+  readonly cpuSeconds: number;
+  /** Event loop delay, ms. */
+  readonly loopP99Ms: number;
+}
+
+export interface TopicStats {
+  readonly log: LogName;
+  readonly members: number;
+  readonly lagging: number;
+  readonly windowMs: number;
+  readonly sweepMs: number;
+  readonly ringBytes: number;
+}
