@@ -2,7 +2,7 @@
  * What the roles ask of each other. In one process these are plain calls; apart, their remote twins stand beside this
  * file. Everything is serialisable; every call has a deadline of its caller's; errors are ImgoErrors by code.
  */
-import type { DisconnectCode } from '../../protocol/disconnect.js';
+import type { DisconnectName } from '../../protocol/disconnect.js';
 import type { Dialect, Transport } from '../../protocol/dialect.js';
 import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
 import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
@@ -54,7 +54,7 @@ export interface LogicService {
   /**
    * Register, check, then say where reading starts. Older sessions that this one replaces are closed by logic
    * through their comets (`replaced`, `too_many_sessions`).
-   * @throws ImgoError token_refused (with details.disconnect: the DisconnectCode to close with), too_many_sessions, overloaded
+   * @throws ImgoError token_refused (with details.disconnect: the DisconnectName to close with), too_many_sessions, overloaded
    */
   open(request: OpenRequest): Promise<OpenReply>;
   /** A session's own user log (handle), or a topic that this comet serves. */
@@ -71,7 +71,7 @@ export interface LogicService {
   /** Members of a room over all comets. */
   presence(room: RoomId): Promise<number>;
   /** Which of these sessions must close, and why (expired, revoked, forgotten tokens). Every 60 s and after a fence. */
-  revalidate(handles: readonly SessionHandle[]): Promise<readonly { readonly session: SessionId; readonly code: DisconnectCode }[]>;
+  revalidate(handles: readonly SessionHandle[]): Promise<readonly { readonly session: SessionId; readonly code: DisconnectName }[]>;
   /** After a fence: registers these sessions again under the new incarnation. */
   reregister(handles: readonly SessionHandle[]): Promise<void>;
 }
@@ -114,7 +114,7 @@ export interface CometService {
   /** Resolves when every notification is in the hands of its sessions (written, or remembered as catch-up). */
   notify(notifications: readonly Notification[]): Promise<void>;
   /** Leaves all topics at once, says so where the dialect can, destroys the socket. Resolves with how many. */
-  disconnect(target: DisconnectTarget, code: DisconnectCode): Promise<number>;
+  disconnect(target: DisconnectTarget, code: DisconnectName): Promise<number>;
   /** Re-read heads of everything this comet serves, in paced batches. */
   resync(): Promise<void>;
   session(session: SessionId): Promise<SessionInfo | undefined>;
