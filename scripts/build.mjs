@@ -1,0 +1,139 @@
+// Builds dist from src: compiles into a temporary folder, adds oclif's manifest, and renames the folder into place
+// under a lock, so that a command started meanwhile sees the old dist or the new one, never half of one.
+// Types are not checked here (`npm run check` does): a launcher has to be quick.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+
+const ROOT = join(import.meta.dirname, '..');
+const DIST = join(ROOT, 'dist');
+const LOCK = join(ROOT, 'dist.lock');
+const FINGERPRINT = '.sources';
+/** A lock older than this belongs to a build that died where its pid cannot be looked up. */
+const LOCK_MAX_MS = 120_000;
+
+/** What dist was built from: number, sizes and times of all sources. Costs a few milliseconds at most. */
+function fingerprint() {
+  let count = 0;
+  let size = 0;
+  let newest = 0;
+  let times = 0;
+  const add = (path) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return;
+    count += 1;
+    if (stat.isFile()) size += stat.size;
+    newest = Math.max(newest, stat.mtimeMs);
+    times = (times + stat.mtimeMs) % 1e12;
+  };
+  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.base.json']) add(join(ROOT, file));
+  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true })) add(join(ROOT, 'src', entry));
+  return `${count} ${size} ${newest} ${times}`;
+}
+
+function builtFrom() {
+  try {
+    return readFileSync(join(DIST, FINGERPRINT), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Builds dist if it is missing or older than the sources. For the launcher: quiet unless somebody watches. */
+export async function ensureBuilt() {
+  if (builtFrom() === fingerprint()) return;
+  if (process.stderr.isTTY) process.stderr.write('Building imgo…\n');
+  await build({ strict: false });
+}
+
+/**
+ * Builds dist unless another process has just done so. `strict`: a command that cannot be loaded fails the build;
+ * otherwise it is left out with a warning. Throws an Error with code `build_failed` and a `report`.
+ */
+export async function build({ strict }) {
+  const release = await lock();
+  const target = join(ROOT, `dist.${process.pid}`);
+  try {
+    const sources = fingerprint();
+    if (!strict && builtFrom() === sources) return;
+    compile(target);
+    writeManifest(target, strict);
+    writeFileSync(join(target, FINGERPRINT), sources);
+    swap(target);
+  } finally {
+    rmSync(target, { recursive: true, force: true });
+    release();
+  }
+}
+
+function compile(target) {
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  if (!existsSync(tsc)) {
+    throw failure('dist is missing or older than src, and TypeScript is not installed.', 'npm ci --include=dev');
+  }
+  run([tsc, '-p', 'tsconfig.json', '--outDir', target, '--noCheck', '--pretty', 'false']);
+}
+
+function writeManifest(target, strict) {
+  if (!existsSync(join(target, 'cli/oclif.js'))) return;
+  run([join(import.meta.dirname, 'manifest.mjs'), target, strict ? 'strict' : 'lenient']);
+}
+
+function run(args) {
+  const result = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+  const output = `${result.stdout ?? ''}${result.stderr ?? ''}`.trim();
+  if (result.status !== 0) throw failure(output || String(result.error ?? result.signal), 'npm run check');
+  if (output !== '') process.stderr.write(`${output}\n`);
+}
+
+function failure(reason, advice) {
+  const report = { code: 'build_failed', message: 'imgo could not be built from its sources.', reason, advice: [advice] };
+  return Object.assign(new Error(`${report.message}\n${reason}`), { code: 'build_failed', report });
+}
+
+/** Two renames: between them dist is missing, which a launcher takes for "to be built" and waits for the lock. */
+function swap(target) {
+  const old = `${target}.old`;
+  if (existsSync(DIST)) renameSync(DIST, old);
+  renameSync(target, DIST);
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** Waits until no other build runs; a lock whose owner is gone is taken over. Returns the release. */
+async function lock() {
+  for (;;) {
+    try {
+      writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
+      return () => rmSync(LOCK, { force: true });
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    if (isAbandoned()) rmSync(LOCK, { force: true });
+    else await wait(50);
+  }
+}
+
+function isAbandoned() {
+  const stat = statSync(LOCK, { throwIfNoEntry: false });
+  if (stat === undefined) return false;
+  if (Date.now() - stat.mtimeMs > LOCK_MAX_MS) return true;
+  try {
+    const pid = Number(readFileSync(LOCK, 'utf8'));
+    if (pid > 0) process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await build({ strict: true });
+  } catch (error) {
+    if (error.code !== 'build_failed') throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
