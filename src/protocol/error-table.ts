@@ -1,0 +1,468 @@
+// THE error table: messages, `imgo explain CODE`, JSON output, problem documents and docs are all made from it.
+// {name} is a parameter; [ … ] is left out when a parameter inside it is missing; an advice line that lacks one is too.
+// Commands are spelled `imgo …`; the command line replaces that with the form that was typed.
+
+/** Exit codes of the command line. */
+export const Exit = {
+  OK: 0,
+  RUNTIME: 1,
+  USAGE: 2,
+  UNREACHABLE: 3,
+  REFUSED: 4,
+  IMPOSSIBLE: 5,
+  PARTLY: 6,
+  UNTRUSTED: 98,
+  ASSERTION: 99,
+  TIMEOUT: 124,
+  INTERRUPTED: 130,
+} as const;
+
+/** A row of the table. */
+export interface ErrorRow {
+  /** HTTP status; for errors that never cross HTTP, 500. */
+  readonly http: number;
+  /** Exit code of a command that ends with it. */
+  readonly exit: number;
+  /** True when the same request may succeed later, and repeating it does no harm. */
+  readonly retryable: boolean;
+  /** What happened: one sentence, a template. */
+  readonly message: string;
+  /** What it means, without parameters: for `explain`. */
+  readonly meaning: string;
+  /** Why, a template. */
+  readonly why?: string;
+  /** What next: templates. */
+  readonly advice: readonly string[];
+}
+
+function row(
+  http: number,
+  exit: number,
+  message: string,
+  meaning: string,
+  advice: readonly string[] = [],
+  why?: string,
+): ErrorRow {
+  return { http, exit, retryable: false, message, meaning, advice, ...(why === undefined ? {} : { why }) };
+}
+
+function retry(http: number, exit: number, message: string, meaning: string, advice: readonly string[], why?: string) {
+  return { ...row(http, exit, message, meaning, advice, why), retryable: true };
+}
+
+const { RUNTIME, USAGE, UNREACHABLE, REFUSED, IMPOSSIBLE, PARTLY, TIMEOUT, INTERRUPTED } = Exit;
+
+const REQUEST = {
+  invalid_json: row(
+    400,
+    USAGE,
+    'The body is not valid JSON[: {detail}].',
+    'A request or one of its lines could not be read as JSON in UTF-8.',
+    ['to send text that is not JSON: imgo push --text', 'bytes go in "base64" in place of "message"'],
+  ),
+  json_too_deep: row(
+    400,
+    USAGE,
+    'The JSON nests deeper than {limit}.',
+    'Arrays and objects may nest 64 deep; deeper texts are refused before they are parsed.',
+    ['send it as text: imgo push --text'],
+  ),
+  not_json: row(
+    400,
+    USAGE,
+    'The message is not JSON[: {detail}].',
+    'imgo push takes JSON unless told otherwise, so that a missing quote is not sent to every client.',
+    ['imgo push --text to send it as a JSON string', 'imgo push --base64 to send bytes'],
+  ),
+  invalid_request: row(
+    400,
+    USAGE,
+    'The request is not valid: {detail}.',
+    'A field is missing, has another type than the API describes, or is out of range.',
+    ['GET /openapi.json describes every call'],
+  ),
+  unknown_field: row(
+    400,
+    USAGE,
+    '{field} is not a field of this request.[ Did you mean {nearest}?]',
+    'A field that the API does not know is refused, because ignoring it would hide a misspelling.',
+    ['GET /openapi.json describes every call'],
+  ),
+  invalid_user: row(
+    400,
+    USAGE,
+    'That is not a user id[: {detail}].',
+    'A user id is 1 to 128 bytes of UTF-8 without control characters.',
+    ['integers are given as strings: "123456"'],
+  ),
+  invalid_room: row(
+    400,
+    USAGE,
+    'That is not a room name[: {detail}].',
+    'A room name is 1 to 128 bytes of UTF-8 without control characters.',
+    ['in a URL encode it, or give it as ?room='],
+  ),
+  invalid_device: row(
+    400,
+    USAGE,
+    'That is not a device name[: {detail}].',
+    'A device name is 1 to 128 bytes of UTF-8 without control characters.',
+  ),
+  invalid_id: row(
+    400,
+    USAGE,
+    '{value} is not a message id.',
+    'A message id is epoch-n, as in 1-42; its full name is LOG@epoch-n, as in user:123456@1-42.',
+  ),
+  invalid_target: row(
+    400,
+    USAGE,
+    'A push needs exactly one target: a user, users, a room, or all.',
+    'The target was missing, or more than one kind of target was given.',
+    ['imgo push --user U, --users-file F, --room R or --all', '{"to":{"user":"1"}} over HTTP'],
+  ),
+  too_many_targets: row(
+    400,
+    USAGE,
+    '{count} users in one push; the limit is {limit}.',
+    'One push may name a bounded number of users, so that one request cannot hold up the others.',
+    ['split it: imgo push --lines, or POST /v1/push/batch'],
+  ),
+  invalid_ttl: row(
+    400,
+    USAGE,
+    'That is not a time to live[: {detail}].',
+    'A time to live is a number with a unit: 90s, 15m, 12h, 7d; 0 for messages that are never stored.',
+    ['{"ttl":"7d"}', 'imgo push --ttl 7d'],
+  ),
+  invalid_operation: row(
+    400,
+    USAGE,
+    '{value} is not an operation for a push.',
+    'goim operations of a push are 4, 5 and from 1000 on; the others belong to the protocol.',
+  ),
+  idempotency_key_invalid: row(
+    400,
+    USAGE,
+    'That is not an idempotency key[: {detail}].',
+    'An idempotency key is 1 to 128 visible characters.',
+    ['imgo push --idempotency-key auto makes one'],
+  ),
+  token_weak: row(
+    400,
+    USAGE,
+    'The token is shorter than {limit} bytes.',
+    'A caller may choose a token only if it cannot be guessed.',
+    ['let the server make it: imgo token create --user U', 'auth.weak_tokens = true allows it, for benchmarks'],
+  ),
+  payload_too_large: row(
+    413,
+    USAGE,
+    'The message has {size} bytes; the limit is {limit}.',
+    'Messages are bounded so that one cannot hold up all who receive it.',
+    ['limits.payload sets it', 'send a link to what is large'],
+  ),
+  request_too_large: row(
+    413,
+    USAGE,
+    'The request is larger than {limit} bytes.',
+    'A request body is bounded; a batch is read line by line and has no such bound on the whole.',
+    ['split it, or use POST /v1/push/batch'],
+  ),
+  unsupported_media_type: row(
+    415,
+    USAGE,
+    'This call does not take that content type.',
+    'The native API reads application/json, and batches as application/x-ndjson.',
+    ['send the header Content-Type: application/json'],
+  ),
+  method_not_allowed: row(405, USAGE, '{method} is not for this path.', 'The path exists, the method does not.', [
+    'GET /openapi.json describes every call',
+  ]),
+} as const;
+
+const ACCESS = {
+  key_missing: row(
+    401,
+    REFUSED,
+    'This server needs an API key.',
+    'Every call to a server with keys carries one, as Bearer or as the password of Basic.',
+    ['--key-file F, or IMGO_KEY'],
+  ),
+  key_invalid: row(
+    401,
+    REFUSED,
+    'The server does not know this key.',
+    'The key is misspelled, was revoked or has expired, or belongs to another server.',
+    ['imgo key list, with an admin key', 'imgo key create --scope admin in the data folder of a stopped server'],
+  ),
+  scope_missing: row(
+    403,
+    REFUSED,
+    'This key may {scopes}, not {needed}.',
+    'Keys have scopes: push, token, read, admin; this call needs one that the key lacks.',
+    ['imgo key create --scope {scope}'],
+  ),
+  token_refused: row(
+    401,
+    REFUSED,
+    'The server refused the token.',
+    'The token is unknown, was revoked, or has expired.',
+    [],
+    'It does not say why to a client; with a key: imgo token inspect -',
+  ),
+  host_refused: row(
+    403,
+    REFUSED,
+    'The Host header names another server.',
+    'Without a key only requests to this machine are answered, so that no web page can reach it by a name of its own.',
+    ['call it by the address that serve printed'],
+  ),
+  origin_refused: row(
+    403,
+    REFUSED,
+    'Pages of this origin may not call this server.',
+    'Browsers say which page a request comes from; only the origins listed are answered.',
+    ['imgo serve --origin https://app.example.com', 'listen.origins in imgo.toml'],
+  ),
+  join_refused: row(
+    403,
+    REFUSED,
+    'This session may not join that room.',
+    'A token lists the rooms that its sessions may join.',
+    ['imgo token create --room R', 'rooms.join = "open" lets every session join'],
+  ),
+  too_many_rooms: row(
+    409,
+    REFUSED,
+    'This session is in {limit} rooms; that is the limit.',
+    'The number of rooms a session may be in is bounded.',
+    ['leave one first', 'limits.rooms_per_session sets it'],
+  ),
+  rate_limited: retry(
+    429,
+    REFUSED,
+    'Too many requests[; try again in {seconds} s].',
+    'The caller is above the rate that it may have.',
+    ['wait as long as Retry-After says'],
+  ),
+  disconnected: row(
+    403,
+    REFUSED,
+    'The server closed the connection: {reason}.',
+    'The server ended the session and asked the client not to come back.',
+    ['imgo explain {code}'],
+  ),
+} as const;
+
+const STATE = {
+  not_found: row(404, IMPOSSIBLE, 'There is nothing at {path}.', 'No such path.', [
+    'GET /openapi.json describes every call',
+  ]),
+  session_not_found: row(404, IMPOSSIBLE, 'No session {id}.', 'The session has ended, or never was.', [
+    'imgo sessions --user U',
+  ]),
+  token_not_found: row(404, IMPOSSIBLE, 'No token {id}.', 'The token was never made here, or is long forgotten.', [
+    'imgo token list',
+  ]),
+  key_not_found: row(404, IMPOSSIBLE, 'No key {id}.', 'The key was never made here, or was revoked.', [
+    'imgo key list',
+  ]),
+  token_taken: row(
+    409,
+    IMPOSSIBLE,
+    'This token belongs to another user.',
+    'A token that a caller chose can be renewed for its user, not given to another.',
+    ['choose another token'],
+  ),
+  idempotency_mismatch: row(
+    422,
+    IMPOSSIBLE,
+    'This idempotency key was used for another message.',
+    'One key stands for one message for 24 h; repeating it with another body is a mistake of the caller.',
+    ['use a new key for a new message'],
+  ),
+  idempotency_full: retry(
+    503,
+    RUNTIME,
+    'Not accepted: no room for another idempotency key.',
+    'Idempotency records are bounded in bytes, and forgetting one early could deliver a message twice.',
+    ['try again later', 'push without a key where a duplicate does no harm'],
+  ),
+  outcome_unknown: retry(
+    504,
+    RUNTIME,
+    'The outcome is unknown: the message may be delivered.',
+    'The message was handed on and no confirmation came in time.',
+    ['with an idempotency key, repeat it: it cannot be delivered twice'],
+  ),
+  overloaded: retry(
+    503,
+    RUNTIME,
+    'Not accepted: the server is at its limit ({reason}).',
+    'Queues are bounded; what would not fit is refused rather than lost.',
+    ['wait as long as Retry-After says'],
+  ),
+  shutting_down: retry(
+    503,
+    RUNTIME,
+    'Not accepted: the server is stopping.',
+    'The server finishes what it has accepted and takes nothing new.',
+    ['try again when it is back'],
+  ),
+  store_full: retry(
+    507,
+    RUNTIME,
+    'Not accepted: the disk of {data} has {free} left (needs {needed}). Deliveries and reads go on.',
+    'A push is accepted only when it can be kept; nothing that was accepted is touched.',
+    ['make space on the disk: pushes are accepted again by themselves'],
+  ),
+  fd_limit: retry(
+    503,
+    RUNTIME,
+    '{node} stops accepting: {used} of {cap} descriptors. {sessions} sessions go on.',
+    'Every connection takes a file descriptor, and some are kept back for the rest of the server.',
+    ['LimitNOFILE=1048576 in the unit', 'imgo serve --workers auto', 'accepts again below {resume}'],
+  ),
+  internal: retry(
+    500,
+    RUNTIME,
+    'Something failed inside the server[: {detail}].',
+    'This is a defect, or the machine failed; the log has the cause under the request id.',
+    ['the log of the server says more'],
+  ),
+} as const;
+
+const START = {
+  node_too_old: row(
+    500,
+    USAGE,
+    'imgo needs Node 24; this is {version} and the bundled one is not in node_modules.',
+    'imgo brings its own Node, which was not installed, and the one found is too old.',
+    ['npm ci --include=optional', 'install Node 24'],
+    'npm leaves it out with --omit=optional, and there is none for {platform}.',
+  ),
+  port_in_use: row(
+    500,
+    IMPOSSIBLE,
+    'Cannot listen on {address} ({listener}): {holder} does.',
+    'Another program has the port.',
+    ['--{listener} {next}', '--{listener} off if no client uses {name}'],
+    'You named this port, so no other was taken.',
+  ),
+  listen_refused: row(
+    500,
+    IMPOSSIBLE,
+    'Cannot listen on {address} ({listener}): {detail}.',
+    'The system refused the address: it is not one of this machine, or the port needs privileges.',
+    ['--{listener} HOST:PORT with an address of this machine and a port above 1023'],
+  ),
+  key_required: row(
+    500,
+    USAGE,
+    'Refusing to listen on {host} without an API key.',
+    'Off loopback every call needs a key, so there has to be one.',
+    ['imgo key create --scope admin --out imgo.key, then --key-file imgo.key'],
+    'Anyone who reaches port {port} could push to every user.',
+  ),
+  data_locked: row(
+    500,
+    IMPOSSIBLE,
+    '{data} is in use by imgo {version}, pid {pid}[, since {since}][ ({url})].',
+    'One server holds a data folder at a time.',
+    ['use it: imgo status', 'imgo serve --data {other} --http 0 --ws 0 --tcp 0'],
+    'Two servers on one store would lose messages.',
+  ),
+  data_newer: row(
+    500,
+    IMPOSSIBLE,
+    '{data} was written by a newer imgo (format {found}; this one reads up to {known}).',
+    'The data folder has a format that this version does not know; nothing in it was touched.',
+    ['start the newer version', 'imgo serve --data {other} for an empty store'],
+  ),
+  data_damaged: row(
+    500,
+    IMPOSSIBLE,
+    '{data} is damaged: {detail}.',
+    'The store was checked before it was opened and is not what was written; nothing in it was touched.',
+    ['restore a backup of the folder', 'imgo serve --data {other} for an empty store'],
+  ),
+  data_unusable: row(
+    500,
+    IMPOSSIBLE,
+    'Cannot use {data}: {detail}.',
+    'The data folder cannot be made, read or written.',
+    ['imgo serve --data DIR', 'imgo serve --memory keeps nothing'],
+  ),
+  config_unreadable: row(
+    500,
+    USAGE,
+    'Cannot read {file}: {detail}.',
+    'The configuration named does not exist, may not be read, or is not TOML.',
+    ['imgo config check --config FILE'],
+  ),
+  config_unknown: row(
+    500,
+    USAGE,
+    '{where}: {key} is not a setting.[ Did you mean {nearest}?]',
+    'A setting that does not exist is refused, because ignoring it would hide a misspelling.',
+    ['imgo config show lists every setting'],
+  ),
+  config_invalid: row(500, USAGE, '{where}: {key} {detail}.', 'A setting has a value that it cannot have.', [
+    'imgo config show prints every setting with its unit',
+  ]),
+} as const;
+
+const COMMAND = {
+  usage: row(500, USAGE, '{detail}', 'The command line cannot be understood as it is.', ['imgo {command} --help']),
+  unreachable: retry(
+    503,
+    UNREACHABLE,
+    'No imgo server found.',
+    'Nothing answered where the command looked for a server.',
+    ['imgo serve', '--server URL'],
+    'Tried {tried}.',
+  ),
+  several_servers: row(
+    500,
+    USAGE,
+    'Several imgo servers run here: {servers}.',
+    'The command cannot know which one is meant.',
+    ['--server URL', 'IMGO_SERVER=URL'],
+  ),
+  bad_answer: row(
+    502,
+    RUNTIME,
+    '{url} does not answer as imgo does[: {detail}].',
+    'Something else listens there, or a proxy stands between.',
+    ['--server URL'],
+  ),
+  file_unreadable: row(500, USAGE, 'Cannot read {file}: {detail}.', 'A file that a flag names cannot be read.'),
+  file_exists: row(
+    500,
+    IMPOSSIBLE,
+    '{file} exists already.',
+    'A key or token is never written over a file that is there.',
+    ['choose another name, or remove it first'],
+  ),
+  partial: row(
+    500,
+    PARTLY,
+    '{failed} of {total} were not accepted.',
+    'Part of a bulk was accepted, part was not; the output says which.',
+    ['repeat those that failed: with the same idempotency keys nothing is delivered twice'],
+  ),
+  timeout: retry(504, TIMEOUT, 'Nothing more in {duration}.', 'The time given with --timeout or --wait ran out.', [
+    '--timeout D allows more',
+  ]),
+  interrupted: row(500, INTERRUPTED, 'Interrupted.', 'The command was stopped by a signal.'),
+} as const;
+
+/** The table, by code. */
+export const ERRORS = { ...REQUEST, ...ACCESS, ...STATE, ...START, ...COMMAND } as const satisfies Record<
+  string,
+  ErrorRow
+>;
+
+/** A code of the table. */
+export type ErrorCode = keyof typeof ERRORS;
