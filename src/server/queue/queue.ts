@@ -27,21 +27,46 @@ export interface QueueBatch {
   readonly partition: number;
   /** In id order; several buckets mixed. */
   readonly records: readonly IdentifiedRecord[];
+  /** Handed out once: a batch that comes again has none. */
   readonly ephemeral: readonly EphemeralRecord[];
+  /** 1, and one more each time that this batch is handed out again. */
+  readonly attempt: number;
+  /**
+   * Engines that commit positions: everything up to here is handed out, and when the handler resolves this position is
+   * committed. The handler moves the marks of all `buckets` of the partition to it first.
+   */
+  readonly commit?: { readonly upTo: MessageId; readonly buckets: readonly number[] };
   /** The handler calls this as soon as apply is durable, before it notifies: results in the order of `records`. */
-  applied(results: readonly ApplyResult[]): void;
+  applied(results: readonly RecordOutcome[]): void;
 }
 
-/** Resolves when the batch may be committed: applied, and every comet concerned was told. */
-export type BatchHandler = (batch: QueueBatch) => Promise<void>;
+/** `poison`: the store works, but not with this record; it was put aside and blocks nobody. */
+export type RecordOutcome = ApplyResult | { readonly kind: 'poison' };
+
+/** The store lost writes: hand everything after `to` out again. Nothing of this batch is committed. */
+export interface Seek {
+  readonly kind: 'seek';
+  readonly to: MessageId;
+}
+
+/**
+ * Resolves with undefined when the batch may be committed: applied, and every comet concerned was told or excused.
+ * Until `applied` was called no other batch of the partition is handed out; after it the next one may be, before this
+ * handler resolves. Rejecting with `store_full` or `overloaded` before `applied`, at the first attempt, refuses the batch
+ * where the engine can (nothing of it was appended); any other rejection has it handed out again.
+ */
+export type BatchHandler = (batch: QueueBatch) => Promise<Seek | undefined>;
+
+/** A partition was given to this consumer. Resolves with the lowest mark of its buckets: reading starts after it. */
+export type AssignedHandler = (partition: number, buckets: readonly number[]) => Promise<MessageId>;
 
 export interface Queue extends AsyncDisposable {
-  /** @throws ImgoError idempotency_mismatch, idempotency_full, store_full, overloaded, outcome_unknown */
+  /** @throws ImgoError idempotency_mismatch, idempotency_full, store_full, overloaded, shutting_down, outcome_unknown */
   accept(record: PushRecord): Promise<Accepted>;
   /** Resolves when the record is in the hands of a job. */
   acceptEphemeral(record: EphemeralRecord): Promise<void>;
   /** Starts handing out batches. One handler a process. Resolves when `signal` aborted and the last batch is done. */
-  consume(handler: BatchHandler, signal: AbortSignal): Promise<void>;
+  consume(handler: BatchHandler, signal: AbortSignal, assigned?: AssignedHandler): Promise<void>;
   stats(): QueueStats;
 }
 
@@ -52,4 +77,6 @@ export interface QueueStats {
   readonly oldestMs: number;
   readonly accepted: number;
   readonly refused: Readonly<Record<string, number>>;
+  /** Ephemeral records that were dropped, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
 }
