@@ -1,0 +1,242 @@
+// The account of a run, computed from the raw journals alone (nothing from src): what was accepted, and for each receiver
+// what of it arrived, was covered by a gap, is missing, came twice or out of order.
+import type { PusherLine, ReceiverLine } from './journal.js';
+import { compareIds } from './wire.js';
+
+/** Who should have received what. */
+export interface ReceiverPlan {
+  /** The name in the journal. */
+  readonly who: string;
+  readonly user: string;
+  readonly native: boolean;
+  /** Rooms whose messages it must have from its join on (native). */
+  readonly rooms: readonly string[];
+}
+
+export interface Account {
+  /** Accepted pushes by target kind. */
+  accepted: { user: number; room: number; all: number };
+  refused: number;
+  unknown: number;
+  native: {
+    receivers: number;
+    expected: number;
+    delivered: number;
+    gapped: number;
+    lost: number;
+    flaggedDuplicates: number;
+    unflaggedDuplicates: number;
+    outOfOrder: number;
+    wrongPayload: number;
+    foreign: number;
+  };
+  rooms: { expected: number; delivered: number; gapped: number; lost: number; outOfOrder: number };
+  broadcasts: { delivered: number; outOfOrder: number };
+  legacy: { receivers: number; expected: number; delivered: number; lost: number; duplicates: number; foreign: number };
+  /** Ids that stood for two payloads. */
+  idsReused: number;
+  /** The first few offenders, for people. */
+  examples: string[];
+}
+
+type Push = Extract<ReceiverLine, { ev: 'push' }>;
+type Gap = Extract<ReceiverLine, { ev: 'gap' }>;
+
+export function account(
+  pushes: readonly PusherLine[],
+  lines: readonly ReceiverLine[],
+  receivers: readonly ReceiverPlan[],
+): Account {
+  const result: Account = {
+    accepted: { user: 0, room: 0, all: 0 },
+    refused: 0,
+    unknown: 0,
+    native: {
+      receivers: 0,
+      expected: 0,
+      delivered: 0,
+      gapped: 0,
+      lost: 0,
+      flaggedDuplicates: 0,
+      unflaggedDuplicates: 0,
+      outOfOrder: 0,
+      wrongPayload: 0,
+      foreign: 0,
+    },
+    rooms: { expected: 0, delivered: 0, gapped: 0, lost: 0, outOfOrder: 0 },
+    broadcasts: { delivered: 0, outOfOrder: 0 },
+    legacy: { receivers: 0, expected: 0, delivered: 0, lost: 0, duplicates: 0, foreign: 0 },
+    idsReused: 0,
+    examples: [],
+  };
+  const note = (text: string): void => {
+    if (result.examples.length < 20) result.examples.push(text);
+  };
+
+  /** By log: accepted id -> hash; and every hash that may legitimately arrive there. */
+  const accepted = new Map<string, Map<string, string>>();
+  const possible = new Map<string, Set<string>>();
+  for (const push of pushes) {
+    if (push.outcome === 'refused') {
+      result.refused++;
+      continue;
+    }
+    group(possible, push.to, () => new Set<string>()).add(push.hash);
+    if (push.outcome === 'unknown') {
+      result.unknown++;
+      continue;
+    }
+    const kind = push.to === 'all' ? 'all' : push.to.startsWith('room:') ? 'room' : 'user';
+    result.accepted[kind]++;
+    if (push.id === undefined) continue;
+    const ids = group(accepted, push.to, () => new Map<string, string>());
+    const before = ids.get(push.id);
+    if (before !== undefined && before !== push.hash) {
+      result.idsReused++;
+      note(`${push.to}@${push.id} was given to two payloads`);
+    }
+    ids.set(push.id, push.hash);
+  }
+
+  const byWho = new Map<string, ReceiverLine[]>();
+  for (const line of lines) group(byWho, line.who, () => []).push(line);
+
+  for (const receiver of receivers) {
+    const mine = byWho.get(receiver.who) ?? [];
+    if (receiver.native) judgeNative(receiver, mine);
+    else judgeLegacy(receiver, mine);
+  }
+  return result;
+
+  function judgeNative(receiver: ReceiverPlan, mine: readonly ReceiverLine[]): void {
+    const { native } = result;
+    native.receivers++;
+    const target = `user:${receiver.user}`;
+    const seen = new Map<string, string>();
+    const lastInConnection = new Map<number, string>();
+    let highest: string | undefined;
+    for (const push of mine) {
+      if (push.ev !== 'push' || push.log !== '' || push.id === undefined || push.id === '0-0') continue;
+      const { id, hash } = push;
+      const before = lastInConnection.get(push.c);
+      if (before !== undefined && compareIds(id, before) <= 0) {
+        native.outOfOrder++;
+        note(`${receiver.who}: ${id} after ${before} in one connection`);
+      }
+      lastInConnection.set(push.c, id);
+      if (seen.has(id)) {
+        if (((push.flags ?? 0) & 1) === 0) {
+          native.unflaggedDuplicates++;
+          note(`${receiver.who}: ${id} again, unflagged`);
+        } else native.flaggedDuplicates++;
+      } else if (highest !== undefined && compareIds(id, highest) < 0) {
+        native.outOfOrder++;
+        note(`${receiver.who}: first delivery of ${id} after ${highest}`);
+      }
+      if (highest === undefined || compareIds(id, highest) > 0) highest = id;
+      seen.set(id, hash);
+      if (possible.get(target)?.has(hash) !== true) {
+        native.foreign++;
+        note(`${receiver.who}: ${id} was not pushed to ${target}`);
+      }
+    }
+    const gaps = mine.filter((line): line is Gap => line.ev === 'gap' && line.log === '');
+    for (const [id, hash] of accepted.get(target) ?? []) {
+      native.expected++;
+      const got = seen.get(id);
+      if (got !== undefined) {
+        native.delivered++;
+        if (got !== hash) {
+          native.wrongPayload++;
+          note(`${receiver.who}: ${id} arrived with another payload`);
+        }
+      } else if (covered(gaps, id)) native.gapped++;
+      else {
+        native.lost++;
+        note(`${receiver.who}: ${target}@${id} is missing`);
+      }
+    }
+    for (const room of receiver.rooms) judgeRoom(receiver.who, room, mine);
+    judgeBroadcasts(receiver.who, mine);
+  }
+
+  function judgeRoom(who: string, room: string, mine: readonly ReceiverLine[]): void {
+    const log = `room:${room}`;
+    const joined = mine.find((line) => line.ev === 'joined' && line.room === room);
+    if (joined === undefined || joined.ev !== 'joined') return;
+    const pushed = mine.filter((line): line is Push => line.ev === 'push' && line.log === log);
+    result.rooms.outOfOrder += disorder(who, pushed);
+    const seen = new Set(pushed.map((push) => push.id));
+    const gaps = mine.filter((line): line is Gap => line.ev === 'gap' && line.log === log);
+    for (const id of accepted.get(log)?.keys() ?? []) {
+      if (compareIds(id, joined.head) <= 0) continue;
+      result.rooms.expected++;
+      if (seen.has(id)) result.rooms.delivered++;
+      else if (covered(gaps, id)) result.rooms.gapped++;
+      else {
+        result.rooms.lost++;
+        note(`${who}: ${log}@${id} is missing`);
+      }
+    }
+  }
+
+  function judgeBroadcasts(who: string, mine: readonly ReceiverLine[]): void {
+    const pushed = mine.filter((line): line is Push => line.ev === 'push' && line.log === 'all');
+    result.broadcasts.delivered += pushed.length;
+    result.broadcasts.outOfOrder += disorder(who, pushed);
+  }
+
+  function disorder(who: string, pushed: readonly Push[]): number {
+    let count = 0;
+    const last = new Map<number, string>();
+    for (const push of pushed) {
+      if (push.id === undefined || push.id === '0-0') continue;
+      const before = last.get(push.c);
+      if (before !== undefined && compareIds(push.id, before) <= 0) {
+        count++;
+        note(`${who}: ${push.log}@${push.id} after ${before}`);
+      }
+      last.set(push.c, push.id);
+    }
+    return count;
+  }
+
+  function judgeLegacy(receiver: ReceiverPlan, mine: readonly ReceiverLine[]): void {
+    const { legacy } = result;
+    legacy.receivers++;
+    const target = `user:${receiver.user}`;
+    const counts = new Map<string, number>();
+    const elsewhere = [...receiver.rooms.map((room) => `room:${room}`), 'all'];
+    for (const line of mine) {
+      if (line.ev !== 'push') continue;
+      if (possible.get(target)?.has(line.hash) === true) counts.set(line.hash, (counts.get(line.hash) ?? 0) + 1);
+      else if (!elsewhere.some((log) => possible.get(log)?.has(line.hash) === true)) {
+        legacy.foreign++;
+        note(`${receiver.who}: message ${line.no} was not for ${target}`);
+      }
+    }
+    for (const [id, hash] of accepted.get(target) ?? []) {
+      legacy.expected++;
+      const count = counts.get(hash) ?? 0;
+      if (count > 0) legacy.delivered++;
+      else {
+        legacy.lost++;
+        note(`${receiver.who}: ${target}@${id} is missing (legacy)`);
+      }
+      legacy.duplicates += Math.max(0, count - 1);
+    }
+  }
+}
+
+function covered(gaps: readonly Gap[], id: string): boolean {
+  return gaps.some((gap) => compareIds(gap.after, id) < 0 && compareIds(id, gap.upTo) <= 0);
+}
+
+function group<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}

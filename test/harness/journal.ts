@@ -1,0 +1,89 @@
+// Raw logs of what a test's pushers and receivers saw: one JSON object a line, appended as it happens, judged afterwards
+// by account.ts. Imports nothing from src: an account must not trust what it judges.
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+
+/** What happened at a receiver. Ids are strings `epoch-n`. */
+export type ReceiverLine =
+  | { readonly ev: 'open'; readonly c: number; readonly who: string }
+  /** `log` is '' for the user's own log; legacy dialects know neither log nor id. */
+  | {
+      readonly ev: 'push';
+      readonly c: number;
+      readonly who: string;
+      readonly log?: string;
+      readonly id?: string;
+      readonly flags?: number;
+      readonly no: number;
+      readonly hash: string;
+    }
+  | {
+      readonly ev: 'gap';
+      readonly c: number;
+      readonly who: string;
+      readonly log: string;
+      readonly after: string;
+      readonly upTo: string;
+    }
+  | { readonly ev: 'ack'; readonly c: number; readonly who: string; readonly id: string }
+  | { readonly ev: 'joined'; readonly c: number; readonly who: string; readonly room: string; readonly head: string }
+  | { readonly ev: 'close'; readonly c: number; readonly who: string; readonly why: string };
+
+/** What a pusher was told: accepted with ids, refused, or nothing it can rely on. */
+export interface PusherLine {
+  readonly no: number;
+  readonly hash: string;
+  /** `user:1`, `room:r`, `all`. */
+  readonly to: string;
+  readonly outcome: 'accepted' | 'refused' | 'unknown';
+  readonly id?: string;
+}
+
+/** Buffered writer; `flush` before the process may die. */
+export class Journal<Line> {
+  readonly #fd: number;
+  #lines: string[] = [];
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'a');
+  }
+
+  write(line: Line): void {
+    this.#lines.push(JSON.stringify(line));
+    if (this.#lines.length >= 1_000) this.flush();
+  }
+
+  flush(): void {
+    if (this.#lines.length === 0) return;
+    writeSync(this.#fd, `${this.#lines.join('\n')}\n`);
+    this.#lines = [];
+  }
+
+  close(): void {
+    this.flush();
+    closeSync(this.#fd);
+  }
+}
+
+export function readJournal<Line>(path: string): Line[] {
+  const text = readFileSync(path, 'utf8');
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line);
+}
+
+/** Which message a payload is: its number, and a hash that is the same however JSON was spaced. */
+export function fingerprint(payload: string): { readonly no: number; readonly hash: string } {
+  let no = -1;
+  let canonical = payload;
+  try {
+    const value = JSON.parse(payload) as unknown;
+    canonical = JSON.stringify(value);
+    const number = typeof value === 'object' && value !== null ? (value as { no?: unknown }).no : undefined;
+    if (typeof number === 'number') no = number;
+  } catch {
+    // Not JSON: the text itself is hashed.
+  }
+  return { no, hash: createHash('sha1').update(canonical).digest('hex').slice(0, 12) };
+}

@@ -1,0 +1,59 @@
+// Starts and ends real servers through bin/imgo, as a user would.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const LAUNCHER = fileURLToPath(new URL('../../bin/imgo', import.meta.url));
+
+export interface Ready {
+  readonly pid: number;
+  readonly http: string;
+  readonly tcp: string;
+  readonly ws: string;
+  readonly legacyHttp?: string;
+  readonly goim?: string;
+}
+
+export interface RunningServer {
+  readonly ready: Ready;
+  readonly child: ChildProcess;
+  /** What it wrote to stderr so far. */
+  stderr(): string;
+  /** Sends a signal to this server's own process and waits for its end; answers the exit status or the signal. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
+}
+
+/** Starts `imgo serve --json …`; resolves when it takes connections. Rejects with its stderr when it ends before. */
+export async function startServer(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
+  const child = spawn(LAUNCHER, ['serve', '--json', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-200_000);
+  });
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? code));
+  });
+  const ready = await new Promise<Ready>((resolve, reject) => {
+    let stdout = '';
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      stdout += `${line}\n`;
+      if (!line.startsWith('{')) return;
+      const event = JSON.parse(line) as { event?: string } & Ready;
+      if (event.event === 'ready') resolve(event);
+    });
+    child.once('error', reject);
+    void ended.then((how) => reject(new Error(`imgo serve ended (${how}) before it was ready:\n${stdout}${stderr}`)));
+  });
+  return {
+    ready,
+    child,
+    stderr: () => stderr,
+    end: (signal) => {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
