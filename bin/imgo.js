@@ -77,7 +77,7 @@ async function start() {
   if (existsSync(`${ROOT}node_modules`)) nodeModule.enableCompileCache(`${ROOT}node_modules/.cache/imgo`);
   try {
     if (existsSync(`${ROOT}src`)) {
-      const { ensureBuilt } = await import('../scripts/build.mjs');
+      const { ensureBuilt } = await import('../scripts/freshness.mjs');
       await ensureBuilt();
     }
     const { main } = await import('../dist/cli/main.js');

@@ -3,50 +3,14 @@
 // Types are not checked here (`npm run check` does): a launcher has to be quick.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { builtFrom, DIST, FINGERPRINT, fingerprint, ROOT } from './freshness.mjs';
 
-const ROOT = join(import.meta.dirname, '..');
-const DIST = join(ROOT, 'dist');
 const LOCK = join(ROOT, 'dist.lock');
-const FINGERPRINT = '.sources';
 /** A lock older than this belongs to a build that died where its pid cannot be looked up. */
 const LOCK_MAX_MS = 120_000;
-
-/** What dist was built from: number, sizes and times of all sources. Costs a few milliseconds at most. */
-function fingerprint() {
-  let count = 0;
-  let size = 0;
-  let newest = 0;
-  let times = 0;
-  const add = (path) => {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) return;
-    count += 1;
-    if (stat.isFile()) size += stat.size;
-    newest = Math.max(newest, stat.mtimeMs);
-    times = (times + stat.mtimeMs) % 1e12;
-  };
-  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.base.json']) add(join(ROOT, file));
-  for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true })) add(join(ROOT, 'src', entry));
-  return `${count} ${size} ${newest} ${times}`;
-}
-
-function builtFrom() {
-  try {
-    return readFileSync(join(DIST, FINGERPRINT), 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-/** Builds dist if it is missing or older than the sources. For the launcher: quiet unless somebody watches. */
-export async function ensureBuilt() {
-  if (builtFrom() === fingerprint()) return;
-  if (process.stderr.isTTY) process.stderr.write('Building imgo…\n');
-  await build({ strict: false });
-}
 
 /**
  * Builds dist unless another process has just done so. `strict`: a command that cannot be loaded fails the build;

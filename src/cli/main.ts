@@ -2,10 +2,6 @@
 // ends the program quietly, and that what was written is flushed before it ends.
 
 import { fileURLToPath } from 'node:url';
-import { flush } from '@oclif/core/flush';
-import { handle } from '@oclif/core/handle';
-import { run } from '@oclif/core/run';
-import { settings } from '@oclif/core/settings';
 import { cliPackage, readPackage } from './oclif.js';
 
 /** Runs one command. Failures end the process with the exit status of their error. */
@@ -15,6 +11,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(`imgo ${readPackage().version}\n`);
     return;
   }
+  const [{ run }, { flush }, { handle }, { settings }] = await Promise.all([
+    import('@oclif/core/run'),
+    import('@oclif/core/flush'),
+    import('@oclif/core/handle'),
+    import('@oclif/core/settings'),
+  ]);
   // Only dist is ever run: oclif must not look for TypeScript sources.
   settings.tsnodeEnabled = false;
   const args = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
