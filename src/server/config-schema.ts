@@ -1,0 +1,134 @@
+// THE schema: every setting that exists, with its default, unit and description. imgo.toml, IMGO_* and flags are all read
+// by it; `config show`, the docs and the nearest name of a misspelled key come from it. A setting that is not here
+// does not exist.
+
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import {
+  choice,
+  count,
+  countOrAuto,
+  duration,
+  list,
+  listener,
+  listenersOf,
+  rate,
+  size,
+  text,
+  toggle,
+} from './config-kinds.js';
+
+const isHost = (value: string): boolean =>
+  isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(value);
+const isOrigin = (value: string): boolean => {
+  if (value === 'same-host' || value === '*') return true;
+  return URL.canParse(value) && new URL(value).origin === value;
+};
+
+function group<S extends z.ZodRawShape>(shape: S) {
+  return z.strictObject(shape).prefault({} as never);
+}
+
+const listen = group({
+  host: text('127.0.0.1', 'Where to listen. Anything but loopback needs an API key.', 'host name or address', isHost),
+  http: listener(7172, 'The HTTP API.'),
+  ws: listener(8090, 'WebSocket clients, at /sub.'),
+  tcp: listener(8080, 'TCP clients.'),
+  goim: listener('off', 'goim clients, both transports on one port. Trusts the user id that the client states.'),
+  legacy_http: listener('off', "The routes of imgo's and goim's callers without a key, on a port of their own."),
+  origins: list(
+    ['same-host'],
+    'Pages that browsers may connect from.',
+    '"same-host", "*" or origins such as "https://app.example.com"',
+    isOrigin,
+  ),
+});
+
+const auth = group({
+  token_ttl: duration('30d', 'How long a token lives unless its maker says otherwise.', 1_000),
+  weak_tokens: toggle(false, 'Lets callers choose tokens under 16 bytes. For benchmarks.'),
+});
+
+const limits = group({
+  max_conns: countOrAuto('Client connections; "auto" is what the descriptor limit allows.'),
+  reserve_fds: count(256, 'File descriptors kept back from client connections.', 16, 1_000_000),
+  frame: size('64KiB', 'A frame or WebSocket message from a client.', 1_024, 2 ** 24),
+  payload: size('64KiB', 'A message in a push.', 1, 2 ** 24),
+  handshake: duration('5s', 'Time for a new connection to authenticate.', 100),
+  idle: duration('5m', 'A client that says nothing for so long is closed.', 1_000),
+  sessions_per_user: count(8, 'Live sessions of one user.', 1, 10_000),
+  on_too_many: choice(['replace-oldest', 'reject'], 'replace-oldest', 'What happens to one session more.'),
+  rooms_per_session: count(100, 'Rooms that one session may be in.', 0, 100_000),
+  devices_per_user: count(
+    16,
+    'Devices of one user that have their own position; the least recent is forgotten.',
+    1,
+    1_000,
+  ),
+  inbound: rate('50/s', 'Frames a second from one client; 0 is no limit.'),
+  per_address: group({
+    conns: count(0, 'Connections from one address; 0 is no limit.'),
+    rate: rate(0, 'New connections a second from one address; 0 is no limit.'),
+  }),
+  lag: group({
+    max: size('1MiB', 'How far a session may lag behind.', 65_536, 2 ** 30),
+    policy: choice(['gap', 'disconnect'], 'gap', 'What happens to a session that lags further.'),
+  }),
+});
+
+const delivery = group({
+  ttl: duration('7d', 'How long a message for a user is kept at most.', 1_000),
+  keep: group({
+    messages: count(1_000, 'Messages kept for one user.', 1, 1_000_000),
+    bytes: size('1MiB', 'Bytes kept for one user.', 65_536, 2 ** 30),
+  }),
+  new_device: choice(['kept', 'head'], 'kept', 'Where a new device starts: at what is kept, or at what comes next.'),
+  legacy_ack: choice(
+    ['drain', 'heartbeat'],
+    'drain',
+    'When a message counts as taken by a client that cannot acknowledge.',
+  ),
+  idempotency: group({
+    for: duration('24h', 'How long an idempotency key is remembered.', 60_000),
+    bytes: size('64MiB', 'Bytes of idempotency keys; when full, pushes with a key are refused.', 65_536),
+  }),
+});
+
+const rooms = group({
+  join: choice(['token', 'open'], 'token', 'Who may join a room: whom the token allows, or everybody.'),
+  keep: group({
+    messages: count(1_000, 'Messages kept for one room, and for all.', 1, 1_000_000),
+    bytes: size('1MiB', 'Bytes kept for one room, and for all.', 65_536, 2 ** 30),
+    for: duration('1h', 'How long a message for a room, or for all, is kept.', 1_000),
+  }),
+});
+
+const fanout = group({
+  window: duration('100ms', 'Messages of a room are gathered for so long; 0 sends at once.'),
+  yield_every: count(512, 'Sockets between two turns of the event loop.', 1, 1_000_000),
+  one_frame_per_write: listenersOf(['tcp', 'goim'], 'Listeners whose clients read one frame at a time; true is "tcp".'),
+  frame_interval: duration('20ms', 'Between two frames to such a client, and after the answer to its authentication.'),
+});
+
+/** Every setting, in the order in which `config show` prints them. */
+export const schema = z.strictObject({
+  data: text('.imgo', 'Folder of messages, tokens and keys; "memory" keeps nothing.', 'folder or "memory"'),
+  shutdown_timeout: duration('30s', 'Time for a graceful stop.', 100),
+  listen,
+  auth,
+  limits,
+  delivery,
+  rooms,
+  legacy: group({ default_room: text('1', "The room of imgo's clients whose token names none.", 'room name') }),
+  fanout,
+  store: group({ reserve: size('256MiB', 'Free disk below which pushes are refused.') }),
+  observe: group({
+    log: group({
+      level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'What is logged, to stderr.'),
+      format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else JSON.'),
+    }),
+  }),
+});
+
+/** The values of all settings, in the spelling of imgo.toml; durations in ms, sizes in bytes, rates a second. */
+export type Settings = z.output<typeof schema>;

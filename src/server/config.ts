@@ -1,0 +1,172 @@
+// The configuration: what a server is started with. Settings come from defaults < imgo.toml < IMGO_* < flags, all
+// through one schema (config-schema.ts), and each value remembers where it came from. A key that does not exist is an
+// error with the nearest name, never ignored.
+
+import { isAbsolute, resolve } from 'node:path';
+import type { ListenAddress } from './config-kinds.js';
+import type { Settings } from './config-schema.js';
+
+/** Where a listener listens. */
+export interface ListenerConfig {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Somebody named this port: it never moves to another one. */
+  readonly named: boolean;
+}
+
+/** A history's bounds: whichever is reached first. */
+export interface KeepConfig {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly ageMs: number;
+}
+
+/** Everything a server is started with. Times in ms, sizes in bytes, rates a second. */
+export interface Config {
+  /** `shown`: as it was given, for messages; `folder`: absolute. */
+  readonly data:
+    | { readonly kind: 'memory' }
+    | { readonly kind: 'folder'; readonly shown: string; readonly folder: string };
+  readonly shutdownTimeoutMs: number;
+  readonly listen: {
+    readonly host: string;
+    /** undefined: off. */
+    readonly http: ListenerConfig | undefined;
+    readonly ws: ListenerConfig | undefined;
+    readonly tcp: ListenerConfig | undefined;
+    readonly goim: ListenerConfig | undefined;
+    readonly legacyHttp: ListenerConfig | undefined;
+    /** `same-host`, `*` or origins. */
+    readonly origins: readonly string[];
+  };
+  readonly auth: {
+    readonly tokenTtlMs: number;
+    readonly weakTokens: boolean;
+  };
+  readonly limits: {
+    readonly maxConns: number | 'auto';
+    readonly reserveFds: number;
+    readonly frameBytes: number;
+    readonly payloadBytes: number;
+    readonly handshakeMs: number;
+    readonly idleMs: number;
+    readonly sessionsPerUser: number;
+    readonly onTooMany: 'replace-oldest' | 'reject';
+    readonly roomsPerSession: number;
+    readonly devicesPerUser: number;
+    /** 0: no limit. */
+    readonly inboundPerSecond: number;
+    /** 0: no limit. */
+    readonly connsPerAddress: number;
+    /** 0: no limit. */
+    readonly connRatePerAddress: number;
+    readonly lagBytes: number;
+    readonly lagPolicy: 'gap' | 'disconnect';
+  };
+  readonly delivery: {
+    /** User logs. */
+    readonly keep: KeepConfig;
+    readonly newDevice: 'kept' | 'head';
+    readonly legacyAck: 'drain' | 'heartbeat';
+    readonly idempotency: { readonly forMs: number; readonly bytes: number };
+  };
+  readonly rooms: {
+    readonly join: 'token' | 'open';
+    /** Room logs and `all`. */
+    readonly keep: KeepConfig;
+  };
+  readonly legacy: { readonly defaultRoom: string };
+  readonly fanout: {
+    /** 0: at once. */
+    readonly windowMs: number;
+    readonly yieldEvery: number;
+    /** Listeners whose clients parse one frame a read. */
+    readonly oneFramePerWrite: readonly ('tcp' | 'goim')[];
+    readonly frameIntervalMs: number;
+  };
+  readonly store: { readonly reserveBytes: number };
+  readonly log: {
+    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+    readonly format: 'auto' | 'json' | 'pretty';
+  };
+}
+
+/** True for addresses that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
+  return bare === 'localhost' || bare === '::1' || bare === '::ffff:127.0.0.1' || /^127(\.\d{1,3}){3}$/.test(bare);
+}
+
+/** The listeners that are on, by name. */
+export function listeners(config: Config): readonly (readonly [string, ListenerConfig])[] {
+  const { http, ws, tcp, goim, legacyHttp } = config.listen;
+  const all: readonly (readonly [string, ListenerConfig | undefined])[] = [
+    ['http', http],
+    ['ws', ws],
+    ['tcp', tcp],
+    ['goim', goim],
+    ['legacy-http', legacyHttp],
+  ];
+  return all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+}
+
+/** Settings as a Config. `named`: true for a key that somebody set; `folder`: what a relative data folder is relative to. */
+export function toConfig(settings: Settings, named: (key: string) => boolean, folder: string): Config {
+  const { data, listen, auth, limits, delivery, rooms, legacy, fanout, store, observe } = settings;
+  const listenerOf = (key: string, value: ListenAddress | 'off'): ListenerConfig | undefined =>
+    value === 'off' ? undefined : { host: value.host ?? listen.host, port: value.port, named: named(`listen.${key}`) };
+  return {
+    data:
+      data === 'memory'
+        ? { kind: 'memory' }
+        : { kind: 'folder', shown: data, folder: isAbsolute(data) ? data : resolve(folder, data) },
+    shutdownTimeoutMs: settings.shutdown_timeout,
+    listen: {
+      host: listen.host,
+      http: listenerOf('http', listen.http),
+      ws: listenerOf('ws', listen.ws),
+      tcp: listenerOf('tcp', listen.tcp),
+      goim: listenerOf('goim', listen.goim),
+      legacyHttp: listenerOf('legacy_http', listen.legacy_http),
+      origins: listen.origins,
+    },
+    auth: { tokenTtlMs: auth.token_ttl, weakTokens: auth.weak_tokens },
+    limits: {
+      maxConns: limits.max_conns,
+      reserveFds: limits.reserve_fds,
+      frameBytes: limits.frame,
+      payloadBytes: limits.payload,
+      handshakeMs: limits.handshake,
+      idleMs: limits.idle,
+      sessionsPerUser: limits.sessions_per_user,
+      onTooMany: limits.on_too_many,
+      roomsPerSession: limits.rooms_per_session,
+      devicesPerUser: limits.devices_per_user,
+      inboundPerSecond: limits.inbound,
+      connsPerAddress: limits.per_address.conns,
+      connRatePerAddress: limits.per_address.rate,
+      lagBytes: limits.lag.max,
+      lagPolicy: limits.lag.policy,
+    },
+    delivery: {
+      keep: { messages: delivery.keep.messages, bytes: delivery.keep.bytes, ageMs: delivery.ttl },
+      newDevice: delivery.new_device,
+      legacyAck: delivery.legacy_ack,
+      idempotency: { forMs: delivery.idempotency.for, bytes: delivery.idempotency.bytes },
+    },
+    rooms: {
+      join: rooms.join,
+      keep: { messages: rooms.keep.messages, bytes: rooms.keep.bytes, ageMs: rooms.keep.for },
+    },
+    legacy: { defaultRoom: legacy.default_room },
+    fanout: {
+      windowMs: fanout.window,
+      yieldEvery: fanout.yield_every,
+      oneFramePerWrite: fanout.one_frame_per_write,
+      frameIntervalMs: fanout.frame_interval,
+    },
+    store: { reserveBytes: store.reserve },
+    log: observe.log,
+  };
+}
