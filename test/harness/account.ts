@@ -35,6 +35,8 @@ export interface Account {
   legacy: { receivers: number; expected: number; delivered: number; lost: number; duplicates: number; foreign: number };
   /** Ids that stood for two payloads. */
   idsReused: number;
+  /** Payloads pushed once (with a key, however often it was asked again) that one receiver got under two ids. */
+  pushedOnceStoredTwice: number;
   /** The first few offenders, for people. */
   examples: string[];
 }
@@ -67,6 +69,7 @@ export function account(
     broadcasts: { delivered: 0, outOfOrder: 0 },
     legacy: { receivers: 0, expected: 0, delivered: 0, lost: 0, duplicates: 0, foreign: 0 },
     idsReused: 0,
+    pushedOnceStoredTwice: 0,
     examples: [],
   };
   const note = (text: string): void => {
@@ -113,6 +116,7 @@ export function account(
     native.receivers++;
     const target = `user:${receiver.user}`;
     const seen = new Map<string, string>();
+    const idOf = new Map<string, string>();
     const lastInConnection = new Map<number, string>();
     let highest: string | undefined;
     for (const push of mine) {
@@ -135,6 +139,11 @@ export function account(
       }
       if (highest === undefined || compareIds(id, highest) > 0) highest = id;
       seen.set(id, hash);
+      if ((idOf.get(hash) ?? id) !== id) {
+        result.pushedOnceStoredTwice++;
+        note(`${receiver.who}: message ${push.no} came as ${idOf.get(hash)} and as ${id}`);
+      }
+      idOf.set(hash, id);
       if (possible.get(target)?.has(hash) !== true) {
         native.foreign++;
         note(`${receiver.who}: ${id} was not pushed to ${target}`);
