@@ -79,6 +79,8 @@ export function account(
   /** By log: accepted id -> hash; and every hash that may legitimately arrive there. */
   const accepted = new Map<string, Map<string, string>>();
   const possible = new Map<string, Set<string>>();
+  /** Accepted by an API that tells no id (the legacy ones): known by their payload. */
+  const unnamed = new Map<string, Set<string>>();
   for (const push of pushes) {
     if (push.outcome === 'refused') {
       result.refused++;
@@ -91,7 +93,10 @@ export function account(
     }
     const kind = push.to === 'all' ? 'all' : push.to.startsWith('room:') ? 'room' : 'user';
     result.accepted[kind]++;
-    if (push.id === undefined) continue;
+    if (push.id === undefined) {
+      group(unnamed, push.to, () => new Set<string>()).add(push.hash);
+      continue;
+    }
     const ids = group(accepted, push.to, () => new Map<string, string>());
     const before = ids.get(push.id);
     if (before !== undefined && before !== push.hash) {
@@ -165,6 +170,15 @@ export function account(
         note(`${receiver.who}: ${target}@${id} is missing`);
       }
     }
+    for (const hash of unnamed.get(target) ?? []) {
+      native.expected++;
+      if (idOf.has(hash)) native.delivered++;
+      else if (gaps.length > 0) native.gapped++;
+      else {
+        native.lost++;
+        note(`${receiver.who}: a message of a legacy API to ${target} is missing`);
+      }
+    }
     for (const room of receiver.rooms) judgeRoom(receiver.who, room, mine);
     judgeBroadcasts(receiver.who, mine);
   }
@@ -224,13 +238,13 @@ export function account(
         note(`${receiver.who}: message ${line.no} was not for ${target}`);
       }
     }
-    for (const [id, hash] of accepted.get(target) ?? []) {
+    for (const hash of [...(accepted.get(target)?.values() ?? []), ...(unnamed.get(target) ?? [])]) {
       legacy.expected++;
       const count = counts.get(hash) ?? 0;
       if (count > 0) legacy.delivered++;
       else {
         legacy.lost++;
-        note(`${receiver.who}: ${target}@${id} is missing (legacy)`);
+        note(`${receiver.who}: a message to ${target} is missing (legacy, hash ${hash})`);
       }
       legacy.duplicates += Math.max(0, count - 1);
     }

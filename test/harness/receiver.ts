@@ -44,7 +44,7 @@ export class RawReceiver {
   /** Pushes written down, duplicates included. */
   received = 0;
   opened = 0;
-  #stopped = false;
+  #stopped = true;
   #socket: Socket | undefined;
   #ws: WebSocket | undefined;
   #rest: Buffer = Buffer.alloc(0);
@@ -64,9 +64,11 @@ export class RawReceiver {
     return this.#authenticated;
   }
 
+  /** Connects, and again after every break. Does nothing while it is running. */
   start(): void {
+    if (!this.#stopped) return;
     this.#stopped = false;
-    this.#dial();
+    if (this.#socket === undefined && this.#ws === undefined) this.#dial();
   }
 
   /** Closes and stays away until `start`; what was received is acknowledged first (native). */
