@@ -29,12 +29,13 @@ interface Kind<T> {
 }
 
 function setting<T>(kind: Kind<T>, initial: SettingMeta['initial'], describe: string): Setting<T> {
-  const leaf = z.unknown().transform((value, context): T => {
-    const parsed = kind.read(value ?? initial);
+  const read = z.unknown().transform((value, context): T => {
+    const parsed = kind.read(value);
     if (parsed !== undefined) return parsed;
     context.addIssue({ code: 'custom', message: kind.wrong });
     return z.NEVER;
   });
+  const leaf = read.prefault(initial);
   const meta: SettingMeta = { initial, unit: kind.unit, describe, print: kind.print };
   return Object.assign(leaf as unknown as z.ZodType<T>, { setting: meta });
 }
