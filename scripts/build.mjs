@@ -53,7 +53,12 @@ function run(args) {
 }
 
 function failure(reason, advice) {
-  const report = { code: 'build_failed', message: 'imgo could not be built from its sources.', reason, advice: [advice] };
+  const report = {
+    code: 'build_failed',
+    message: 'imgo could not be built from its sources.',
+    reason,
+    advice: [advice],
+  };
   return Object.assign(new Error(`${report.message}\n${reason}`), { code: 'build_failed', report });
 }
 
