@@ -28,7 +28,7 @@ export class Payloads {
     if (dice < 0.02) return this.#document(no);
     if (dice < 0.35) return this.#order(no);
     if (dice < 0.75) return this.#chat(no);
-    return `{"no":${no}}`.padEnd(10, ' ');
+    return `[${String(no).padStart(8)}]`;
   }
 
   #order(no: number): string {

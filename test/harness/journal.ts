@@ -82,6 +82,7 @@ export function fingerprint(payload: string): { readonly no: number; readonly ha
     canonical = JSON.stringify(value);
     const number = typeof value === 'object' && value !== null ? (value as { no?: unknown }).no : undefined;
     if (typeof number === 'number') no = number;
+    else if (Array.isArray(value) && typeof value[0] === 'number') no = value[0];
   } catch {
     // Not JSON: the text itself is hashed.
   }
