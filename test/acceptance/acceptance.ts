@@ -76,7 +76,6 @@ async function run(): Promise<boolean> {
   say(`serving, pid ${server.ready.pid}`);
 
   const { receivers, plans } = await makeReceivers(base);
-  const here = receivers.filter((_, index) => index % 2 === 0);
   const away = receivers.filter((_, index) => index % 2 === 1);
   // Everybody connects once, so that devices exist and rooms have positions; then half of them leave.
   for (const receiver of receivers) receiver.start();
@@ -188,7 +187,7 @@ async function pushLines(base: string, count: number): Promise<void> {
       await new Promise((resolve) => file.once('drain', resolve));
     }
   }
-  await new Promise<void>((resolve) => file.end(resolve));
+  await new Promise<void>((resolve) => file.end(() => resolve()));
   let line = 0;
   await command(
     ['push', '--lines', '--idempotency-key', 'auto', '--file', path, '--json', '--server', base],
