@@ -184,10 +184,12 @@ async function pushLines(base: string, count: number): Promise<void> {
     const target =
       to === 'all' ? { all: true } : to.startsWith('room:') ? { room: to.slice(5) } : { user: to.slice(5) };
     if (!file.write(`{"to":${JSON.stringify(target)},"message":${message}}\n`)) {
-      await new Promise((resolve) => file.once('drain', resolve));
+      await new Promise<void>((resolve) => file.once('drain', () => resolve()));
     }
   }
-  await new Promise<void>((resolve) => file.end(() => resolve()));
+  await new Promise<void>((resolve) => {
+    file.end(() => resolve());
+  });
   let line = 0;
   await command(
     ['push', '--lines', '--idempotency-key', 'auto', '--file', path, '--json', '--server', base],
