@@ -3,7 +3,7 @@
 // Types are not checked here (`npm run check` does): a launcher has to be quick.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { builtFrom, DIST, FINGERPRINT, fingerprint, ROOT } from './freshness.mjs';
@@ -22,6 +22,7 @@ export async function build({ strict }) {
   try {
     const sources = fingerprint();
     if (!strict && builtFrom() === sources) return;
+    removeLeftovers();
     compile(target);
     writeManifest(target, strict);
     writeFileSync(join(target, FINGERPRINT), sources);
@@ -29,6 +30,13 @@ export async function build({ strict }) {
   } finally {
     rmSync(target, { recursive: true, force: true });
     release();
+  }
+}
+
+/** What builds that were killed left behind; the lock says that none is running. */
+function removeLeftovers() {
+  for (const name of readdirSync(ROOT)) {
+    if (/^dist\.\d/.test(name)) rmSync(join(ROOT, name), { recursive: true, force: true });
   }
 }
 
