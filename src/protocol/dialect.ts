@@ -7,6 +7,7 @@ import { encodeOnlineCount, GOIM_VER, looksLikeGoimAuth, writeBatchHeader } from
 import type { MessageId } from './ids.js';
 import { encodeJsonItem, jsonArray } from './imgo-json.js';
 import { NATIVE_VER, nativePushLength, OWN_TOPIC, writeNativePush } from './native.js';
+import { encodeText } from './text.js';
 import { encodeWebSocket, WsOpcode, webSocketHeaderLength, writeWebSocketHeader } from './websocket.js';
 
 /** imgo; goim before v2; goim v2; native. */
@@ -60,6 +61,9 @@ export function encodingOf(dialect: Dialect, transport: Transport): Encoding {
   if (transport === 'ws') return `${dialect}-ws`;
   return dialect === 'imgo' || dialect === 'goim1' ? 'plain-tcp' : `${dialect}-tcp`;
 }
+
+/** What the reply to imgo's op 254 carries. */
+export const TEST_REPLY_BODY: Uint8Array = encodeText('{"test":"come on"}');
 
 /** Makes a buffer whose every byte will be written: `Buffer.allocUnsafe` fits. */
 export type Allocate = (length: number) => Uint8Array;
