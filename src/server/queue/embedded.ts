@@ -7,19 +7,17 @@ import { ImgoError } from '../../protocol/errors.js';
 import { type MessageId, ZERO_ID } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import { BUCKETS, type IdentifiedRecord, type PushRecord } from '../store/buckets.js';
-import type {
-  Accepted,
-  AssignedHandler,
-  BatchHandler,
-  EphemeralRecord,
-  Queue,
-  QueueBatch,
-  QueueStats,
-  RecordOutcome,
+import {
+  type Accepted,
+  type AssignedHandler,
+  type BatchHandler,
+  EPHEMERAL_MAX_AGE_MS,
+  type EphemeralRecord,
+  type Queue,
+  type QueueBatch,
+  type QueueStats,
+  type RecordOutcome,
 } from './queue.js';
-
-/** Ephemeral records older than this are not worth delivering (delivery.md section 3). Milliseconds. */
-export const EPHEMERAL_MAX_AGE_MS = 5_000;
 
 /** What a waiting record costs beside its payload and names: objects, promise, id. Bytes, rounded up. */
 const RECORD_OVERHEAD = 512;

@@ -18,6 +18,9 @@ export interface Accepted {
   readonly duplicate: boolean;
 }
 
+/** Ephemeral records older than this are not worth delivering any more (delivery.md section 3). Milliseconds. */
+export const EPHEMERAL_MAX_AGE_MS = 5_000;
+
 /** Never stored (`ttl: 0`): reaches who is connected. */
 export interface EphemeralRecord extends Omit<PushRecord, 'expiresAt' | 'idempotency'> {
   readonly ephemeral: true;

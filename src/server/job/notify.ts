@@ -1,0 +1,151 @@
+// The second half of a job: tells each comet concerned once per batch and waits, bounded, until it has acknowledged. A comet
+// that does not is marked in the registry to re-read its heads: it sees the mark with its next renewal, or has no lease any
+// more. Either way it has the messages from the log, so a frame may be given up but never forgotten.
+
+import type { Clock } from '../clock.js';
+import type { NodeRecord, Registry } from '../router/registry.js';
+import type { CometService, Notification } from '../rpc/services.js';
+import type { JobCounters } from './counters.js';
+
+/** What a notification costs beside its payload and name. Bytes, rounded up. */
+const NOTIFICATION_OVERHEAD = 256;
+
+export interface NotifierOptions {
+  readonly registry: Registry;
+  readonly cometFor: (node: NodeRecord) => CometService;
+  readonly clock: Clock;
+  readonly counters: JobCounters;
+  /** How long an acknowledgement is waited for. */
+  readonly ackMs: number;
+  /** Per comet: above it nothing more is sent until it acknowledges. */
+  readonly maxUnackedBytes: number;
+}
+
+/** What one comet is told in one batch: in the order of the records. */
+export interface Frame {
+  readonly comet: NodeRecord;
+  readonly notifications: Notification[];
+}
+
+/** What is under way to a comet. Kept only while something is. */
+interface Link {
+  bytes: number;
+  /** Monotonic ms, oldest first: when the frames under way were sent. */
+  readonly sentAt: number[];
+}
+
+/** Frames by comet. */
+export class Frames {
+  readonly #frames = new Map<string, Frame>();
+
+  /** Adds a notification for a comet; a comet that is told of this one already is not told twice. */
+  add(comet: NodeRecord, notification: Notification): void {
+    const key = keyOf(comet);
+    const frame = this.#frames.get(key);
+    if (frame === undefined) this.#frames.set(key, { comet, notifications: [notification] });
+    else if (frame.notifications.at(-1) !== notification) frame.notifications.push(notification);
+  }
+
+  get list(): readonly Frame[] {
+    return [...this.#frames.values()];
+  }
+}
+
+export class Notifier {
+  readonly #options: NotifierOptions;
+  readonly #links = new Map<string, Link>();
+
+  constructor(options: NotifierOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends at once, in order. Resolves when every comet has acknowledged or is marked to re-read.
+   * Rejects when the registry did not take a mark: then the batch must not be committed.
+   */
+  async tell(frames: readonly Frame[]): Promise<void> {
+    const { clock, counters, ackMs } = this.#options;
+    const owed = new Set<Frame>();
+    const calls: Promise<void>[] = [];
+    for (const frame of frames) {
+      counters.frames++;
+      counters.notifications += frame.notifications.length;
+      owed.add(frame);
+      const sent = this.#send(frame);
+      if (sent === undefined) {
+        counters.resyncDropped++;
+        continue;
+      }
+      const call = sent.call.then(
+        () => {
+          if (owed.delete(frame)) counters.acknowledged++;
+        },
+        () => undefined,
+      );
+      // Behind a frame that is overdue nothing is waited for: the comet is marked at once and the others go on.
+      if (!sent.overdue) calls.push(call);
+    }
+    if (calls.length > 0) {
+      let timer: ReturnType<Clock['after']> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = clock.after(ackMs, resolve);
+      });
+      await Promise.race([Promise.all(calls), late]);
+      clock.clear(timer);
+    }
+    for (const frame of [...owed]) {
+      counters.resyncUnacknowledged++;
+      await this.markResync(frame.comet);
+    }
+  }
+
+  /** Ephemeral: nobody waits, nothing is repeated. */
+  tellOnce(frames: readonly Frame[]): void {
+    const { counters } = this.#options;
+    for (const frame of frames) {
+      const sent = this.#send(frame);
+      if (sent === undefined) counters.ephemeralFailed += frame.notifications.length;
+      else {
+        sent.call.catch(() => {
+          counters.ephemeralFailed += frame.notifications.length;
+        });
+      }
+    }
+  }
+
+  async markResync(comet: NodeRecord): Promise<void> {
+    await this.#options.registry.markResync(comet.node, comet.incarnation);
+  }
+
+  /** Undefined: the comet has too much under way. */
+  #send(frame: Frame): { readonly call: Promise<void>; readonly overdue: boolean } | undefined {
+    const { clock, cometFor, ackMs, maxUnackedBytes } = this.#options;
+    const key = keyOf(frame.comet);
+    const link = this.#links.get(key) ?? { bytes: 0, sentAt: [] };
+    let bytes = 0;
+    for (const { log, payload } of frame.notifications) {
+      bytes += payload.byteLength + 2 * log.length + NOTIFICATION_OVERHEAD;
+    }
+    if (link.sentAt.length > 0 && link.bytes + bytes > maxUnackedBytes) return undefined;
+    const now = clock.monotonic();
+    const overdue = link.sentAt.length > 0 && (link.sentAt[0] ?? now) + ackMs <= now;
+    this.#links.set(key, link);
+    link.bytes += bytes;
+    link.sentAt.push(now);
+    const call = attempt(() => cometFor(frame.comet).notify(frame.notifications)).finally(() => {
+      link.bytes -= bytes;
+      link.sentAt.splice(link.sentAt.indexOf(now), 1);
+      if (link.sentAt.length === 0) this.#links.delete(key);
+    });
+    return { call, overdue };
+  }
+}
+
+function keyOf(comet: NodeRecord): string {
+  return `${comet.incarnation}/${comet.node}`;
+}
+
+/** A call that throws at once fails like one that rejects. */
+async function attempt(call: () => Promise<void>): Promise<void> {
+  await call();
+}
