@@ -23,7 +23,7 @@ export interface ErrorRow {
   readonly http: number;
   /** Exit code of a command that ends with it. */
   readonly exit: number;
-  /** True when the same request may succeed later, and repeating it does no harm. */
+  /** True when the same request may succeed later. A push is repeated without harm only with an idempotency key. */
   readonly retryable: boolean;
   /** What happened: one sentence, a template. */
   readonly message: string;
@@ -324,7 +324,7 @@ const STATE = {
     'Every connection takes a file descriptor, and some are kept back for the rest of the server.',
     ['LimitNOFILE=1048576 in the unit', 'imgo serve --workers auto', 'accepts again below {resume}'],
   ),
-  internal: retry(
+  internal: row(
     500,
     RUNTIME,
     'Something failed inside the server[: {detail}].',

@@ -101,7 +101,7 @@ export class ImgoError extends Error {
     return errorRow(this.code).exit;
   }
 
-  /** True when the same request may succeed later, and repeating it does no harm. */
+  /** True when the same request may succeed later. A push is repeated without harm only with an idempotency key. */
   get retryable(): boolean {
     return errorRow(this.code).retryable;
   }
