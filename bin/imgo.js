@@ -9,6 +9,7 @@ import nodeModule from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const NEEDED = 24;
+const PLATFORMS = ['linux-x64', 'linux-arm64'];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 if (Number.parseInt(process.versions.node, 10) >= NEEDED) {
@@ -22,12 +23,12 @@ if (Number.parseInt(process.versions.node, 10) >= NEEDED) {
 /** The Node that npm installed as an optional dependency, wherever it was hoisted to. */
 function bundledNode() {
   const require = nodeModule.createRequire(import.meta.url);
-  for (const arch of ['x64', 'arm64']) {
+  for (const platform of PLATFORMS) {
     try {
-      const found = require.resolve(`node-linux-${arch}/bin/node`);
+      const found = require.resolve(`node-${platform}/bin/node`);
       if (existsSync(found)) return found;
     } catch {
-      // Not installed for this architecture.
+      // Not installed: npm takes the one for this machine only.
     }
   }
   return undefined;
@@ -52,10 +53,13 @@ function replaceBy(node) {
 }
 
 function refuse() {
+  const platform = `${process.platform}-${process.arch}`;
   fail(2, {
     code: 'node_too_old',
     message: `imgo needs Node ${NEEDED}; this is ${process.versions.node} and the bundled one is not in node_modules.`,
-    reason: `npm leaves it out with --omit=optional, and there is none for ${process.platform}-${process.arch}.`,
+    reason: PLATFORMS.includes(platform)
+      ? 'npm leaves it out with --omit=optional.'
+      : `There is none for ${platform}; it comes for ${PLATFORMS.join(' and ')}.`,
     advice: ['npm ci --include=optional', `install Node ${NEEDED}`],
   });
 }
