@@ -1,15 +1,16 @@
-// Lets Node run the project's TypeScript scripts as they are: `node --import ./scripts/typescript.mjs test/…/run.ts`.
-// Node strips the types itself; this only finds `x.ts` where an import says `x.js`, as the compiler does.
-import { existsSync } from 'node:fs';
+// `node --import ./scripts/typescript.mjs file.ts`: runs the project's TypeScript as it stands. Node strips the types
+// by itself; what it lacks is that an import of './x.js' in a TypeScript file means './x.ts'.
+
 import { registerHooks } from 'node:module';
-import { fileURLToPath } from 'node:url';
 
 registerHooks({
   resolve(specifier, context, next) {
-    if (specifier.startsWith('.') && specifier.endsWith('.js') && context.parentURL?.startsWith('file:')) {
-      const source = new URL(`${specifier.slice(0, -3)}.ts`, context.parentURL);
-      if (existsSync(fileURLToPath(source))) return next(source.href, context);
+    if (!/^\.{1,2}\/.*\.js$/.test(specifier) || !context.parentURL?.endsWith('.ts')) return next(specifier, context);
+    try {
+      return next(specifier.replace(/js$/, 'ts'), context);
+    } catch (error) {
+      if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+      return next(specifier, context);
     }
-    return next(specifier, context);
   },
 });
