@@ -11,6 +11,8 @@ export interface Outlet {
   readonly session: SessionId;
   /** Which ring of a topic this client reads. */
   readonly encoding: Encoding;
+  /** goim v2: the operations it takes from `all`; undefined takes every one. After a change: `topics.reaccept(outlet)`. */
+  readonly accepts?: readonly number[] | undefined;
   /** A write has not completed yet (writableLength was not 0 right after it). Sources skip it; `resume` follows. */
   held: boolean;
   /** The socket is closing or gone; it has left all topics. */
