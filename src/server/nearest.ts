@@ -10,6 +10,7 @@ export function nearest(wrong: string, names: Iterable<string>): string | undefi
     const distance = Math.min(
       edits(given, name.toLowerCase()),
       edits(sorted, sortWords(name.toLowerCase())) + (sorted === given ? 0 : 0.5),
+      name.toLowerCase().startsWith(given) ? 1 : Number.POSITIVE_INFINITY,
       endsAlike(given, name.toLowerCase()) ? 1.5 : Number.POSITIVE_INFINITY,
     );
     if (distance < bestDistance) [best, bestDistance] = [name, distance];

@@ -1,0 +1,133 @@
+// The HTTP API as commands call it: the address and the key are settled here, an answer is JSON or an error of the table,
+// and a failure says what was tried. Nothing is repeated here: only callers know what may be.
+
+import { errorFromProblem, ImgoError } from '../protocol/errors.js';
+import { type Answer, ExchangeError, exchange } from './http.js';
+import type { Output } from './output.js';
+import { readKey } from './secrets.js';
+import { chooseServer, type ServerChoice, triedText } from './server-choice.js';
+
+/** A call. */
+export interface Call {
+  readonly method?: 'GET' | 'POST' | 'DELETE';
+  /** With its query. */
+  readonly path: string;
+  readonly body?: string | Uint8Array;
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** How a server is reached. */
+export interface ApiOptions {
+  readonly server: string | undefined;
+  readonly keyFile: string | undefined;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+export class Api {
+  readonly server: ServerChoice;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #output: Output;
+
+  /** @throws ImgoError several_servers, usage, file_unreadable */
+  constructor(options: ApiOptions, output: Output) {
+    this.server = chooseServer(options.server);
+    const key = readKey(options.keyFile, this.server.runFile?.keyFile);
+    this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+    this.#output = output;
+  }
+
+  /** A call whose answer is JSON. @throws ImgoError what the server says, unreachable, bad_answer, outcome_unknown */
+  async json<T>(call: Call): Promise<T> {
+    const answer = await this.call(call);
+    if (answer.body.length === 0) return undefined as T;
+    try {
+      return JSON.parse(answer.body.toString('utf8')) as T;
+    } catch {
+      throw this.#badAnswer(answer, 'its answer is not JSON');
+    }
+  }
+
+  /** A call whose answer is taken as it is; statuses from 400 on are thrown. */
+  async call(call: Call): Promise<Answer> {
+    const answer = await this.exchange(call);
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw this.errorOf(answer);
+  }
+
+  /** A call whose answer is taken whatever its status. @throws ImgoError unreachable, outcome_unknown */
+  async exchange(call: Call): Promise<Answer> {
+    const method = call.method ?? 'GET';
+    const body = typeof call.body === 'string' ? Buffer.from(call.body) : call.body;
+    const type = body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' };
+    const begun = performance.now();
+    try {
+      const answer = await exchange({
+        method,
+        url: `${this.server.url}${call.path}`,
+        headers: { accept: 'application/json', ...type, ...this.#headers, ...call.headers },
+        body,
+        timeoutMs: call.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+        signal: call.signal,
+      });
+      const took = (performance.now() - begun).toFixed(1);
+      this.#output.detail(`${method} ${this.server.url}${pathOnly(call.path)} · ${answer.status} · ${took} ms`);
+      return answer;
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error;
+      this.#output.detail(`${method} ${this.server.url}${pathOnly(call.path)} · ${error.message}`);
+      if (call.signal?.aborted === true) throw new ImgoError('interrupted', {}, { cause: error });
+      if (error.sent && method === 'POST') throw new ImgoError('outcome_unknown', {}, { cause: error });
+      throw new ImgoError('unreachable', { tried: triedText(this.server, error.why) }, { cause: error });
+    }
+  }
+
+  /** The error that an answer tells. */
+  errorOf(answer: Answer): ImgoError {
+    let document: unknown;
+    try {
+      document = JSON.parse(answer.body.toString('utf8'));
+    } catch {
+      return this.#badAnswer(answer, `status ${answer.status}`);
+    }
+    return errorFromProblem(document) ?? this.#badAnswer(answer, `status ${answer.status}`);
+  }
+
+  #badAnswer(answer: Answer, detail: string): ImgoError {
+    const type = answer.type.split(';')[0] ?? '';
+    return new ImgoError('bad_answer', { url: this.server.url, detail: type === '' ? detail : `${detail}, ${type}` });
+  }
+}
+
+/** Query values may say more than a line on a terminal should. */
+function pathOnly(path: string): string {
+  return path.split('?')[0] ?? path;
+}
+
+/** A path of encoded parts: `path('v1', 'users', id)`. */
+export function path(...parts: readonly string[]): string {
+  return parts.map((part) => `/${encodeURIComponent(part)}`).join('');
+}
+
+/** Every page of a listing, one after the other. */
+export async function* pages<T>(
+  api: Api,
+  at: string,
+  field: string,
+  query: Readonly<Record<string, string | undefined>> = {},
+): AsyncGenerator<readonly T[]> {
+  let after: string | undefined;
+  do {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries({ ...query, after })) if (value !== undefined) search.set(name, value);
+    const text = search.toString();
+    const page: Readonly<Record<string, unknown>> = await api.json({ path: text === '' ? at : `${at}?${text}` });
+    const items = page[field];
+    yield Array.isArray(items) ? (items as readonly T[]) : [];
+    after = typeof page['next'] === 'string' ? page['next'] : undefined;
+  } while (after !== undefined);
+}

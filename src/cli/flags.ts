@@ -1,0 +1,54 @@
+// Flags that commands share, and kinds of flag values. No flag takes a secret: files, `-` or the environment do.
+
+import * as Flags from '@oclif/core/flags';
+import { ImgoError } from '../protocol/errors.js';
+import { parseDuration, parseSize } from '../server/units.js';
+
+const GLOBAL = { helpGroup: 'GLOBAL' } as const;
+
+/** Flags of every command. */
+export const globalFlags = {
+  server: Flags.string({
+    ...GLOBAL,
+    helpValue: 'URL',
+    env: 'IMGO_SERVER',
+    summary: 'HTTP address of the server; found by itself on this machine',
+  }),
+  'key-file': Flags.string({
+    ...GLOBAL,
+    helpValue: 'F',
+    env: 'IMGO_KEY_FILE',
+    summary: 'file with the API key, - for stdin; or the key itself in IMGO_KEY',
+  }),
+  json: Flags.boolean({ ...GLOBAL, env: 'IMGO_JSON', summary: 'print JSON: one object, or one a line' }),
+  quiet: Flags.boolean({ ...GLOBAL, char: 'q', env: 'IMGO_QUIET', summary: 'only data and errors' }),
+  verbose: Flags.boolean({ ...GLOBAL, char: 'v', env: 'IMGO_VERBOSE', summary: 'also requests and causes, on stderr' }),
+  'log-level': Flags.string({
+    ...GLOBAL,
+    env: 'IMGO_LOG_LEVEL',
+    options: ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+    helpValue: 'LEVEL',
+    summary: 'trace, debug, info, warn, error or silent',
+  }),
+  'no-color': Flags.boolean({ ...GLOBAL, summary: 'no colours; as NO_COLOR' }),
+};
+
+function wrongValue(flag: string, wants: string): ImgoError {
+  return new ImgoError('usage', { detail: `--${flag} wants ${wants}.`, command: '' });
+}
+
+/** Milliseconds of a flag such as `--ttl 7d`; undefined when it was not given. @throws ImgoError usage */
+export function durationOf(flag: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const ms = parseDuration(value);
+  if (ms === undefined) throw wrongValue(flag, 'a duration such as 90s, 15m or 7d');
+  return ms;
+}
+
+/** Bytes of a flag such as `--min-lag 64KiB`. @throws ImgoError usage */
+export function sizeOf(flag: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const bytes = parseSize(value);
+  if (bytes === undefined) throw wrongValue(flag, 'a size such as 64KiB');
+  return bytes;
+}

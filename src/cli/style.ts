@@ -1,0 +1,63 @@
+// How text looks on the streams this process has: colour only on a terminal that wants it, signs only where the locale
+// has them. Nothing here changes data: only messages for people are styled.
+
+/** Signs with their plain twins for a locale that is not Unicode. */
+export interface Signs {
+  readonly error: string;
+  readonly warning: string;
+  readonly advice: string;
+  readonly dot: string;
+  readonly ellipsis: string;
+}
+
+const UNICODE: Signs = { error: '✖', warning: '▲', advice: '→', dot: '·', ellipsis: '…' };
+const ASCII: Signs = { error: 'x', warning: '!', advice: '->', dot: '-', ellipsis: '...' };
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** True where the locale says UTF-8: LC_ALL before LC_CTYPE before LANG, as everywhere. */
+export function isUnicode(env: Environment = process.env): boolean {
+  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '';
+  return /utf-?8/i.test(locale);
+}
+
+/** The signs for the locale. */
+export function signs(env: Environment = process.env): Signs {
+  return isUnicode(env) ? UNICODE : ASCII;
+}
+
+/** Replaces the signs that a text of ours contains by plain ones where the locale needs that. */
+export function localise(text: string, env: Environment = process.env): string {
+  if (isUnicode(env)) return text;
+  return text.replace(/[✖▲→·…]/g, (sign) => {
+    const name = (Object.keys(UNICODE) as (keyof Signs)[]).find((key) => UNICODE[key] === sign);
+    return name === undefined ? sign : ASCII[name];
+  });
+}
+
+/** True when this stream may be coloured: a terminal, and neither NO_COLOR, TERM=dumb nor --no-color. */
+export function isColoured(stream: { readonly isTTY?: boolean }, env: Environment = process.env): boolean {
+  if (stream.isTTY !== true || env['TERM'] === 'dumb') return false;
+  return !env['NO_COLOR'] && !process.argv.includes('--no-color');
+}
+
+const CODES = { red: 31, yellow: 33, dim: 2, bold: 1 } as const;
+
+/** Text in a colour, or as it is. */
+export function paint(colour: keyof typeof CODES, text: string, on: boolean): string {
+  return on && text !== '' ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
+}
+
+/** Text that came from elsewhere, safe for a terminal: control characters are shown, not obeyed. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to go
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (char) => {
+    return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  });
+}
+
+/** Columns of a stream; what is no terminal has 100. */
+export function columns(stream: { readonly columns?: number }): number {
+  const width = stream.columns;
+  return width === undefined || width < 20 ? 100 : width;
+}
