@@ -20,7 +20,10 @@ export function rootHelp(bin: string): string | undefined {
   if (commands === undefined) return undefined;
   const listed = Object.values(commands)
     .filter((command) => !command.hidden)
-    .map((command) => ({ name: command.id.replaceAll(':', ' '), summary: command.summary ?? '' }))
+    .map((command) => ({
+      name: command.id.replaceAll(':', ' '),
+      summary: command.summary ?? command.description?.split('\n')[0] ?? '',
+    }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const width = Math.max(0, ...listed.map(({ name }) => name.length));
   return `${[
