@@ -9,7 +9,7 @@ import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/b
 
 /** Who says it is who. */
 export type Credential =
-  | { readonly kind: 'token'; readonly token: string; /** goim's `mid` beside a token: must equal the token's user. */ readonly mid?: string }
+  | { readonly kind: 'token'; readonly token: string; /** goim's `mid` beside a token: must equal the token's user. */ readonly mid?: string; /** goim's key. */ readonly key?: string }
   /** goim's own port only: an identity that nobody verified. `user` undefined: mid 0 or absent. */
   | { readonly kind: 'stated'; readonly user: UserId | undefined; readonly key: string };
 

@@ -1,0 +1,203 @@
+// Accepting pushes: records for the queue, one for each log, and the three outcomes of each: accepted, refused, unknown.
+// Every API (native, batch, imgo's, goim's) pushes through here, so the rules are the same for all.
+
+import { createHash } from 'node:crypto';
+import { asImgoError, type ErrorCode, ImgoError } from '../../protocol/errors.js';
+import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, userLog } from '../../protocol/ids.js';
+import type { Clock, Timer } from '../clock.js';
+import type { Accepted, Queue } from '../queue/queue.js';
+import type { Idempotency, PushRecord } from '../store/buckets.js';
+import type { LogicOptions } from './options.js';
+import type { PushRequest, Target } from './push-body.js';
+
+/** One target. `id` undefined: ephemeral. */
+export interface OneAccepted {
+  readonly kind: 'one';
+  readonly log: LogName;
+  readonly id: MessageId | undefined;
+}
+
+/** Several users, each with an outcome. At least one was accepted. */
+export interface SeveralAccepted {
+  readonly kind: 'several';
+  /** undefined: ephemeral. */
+  readonly ids: ReadonlyMap<UserId, MessageId | undefined>;
+  readonly errors: ReadonlyMap<UserId, ErrorCode>;
+}
+
+/** All of several users were refused, or their outcome is unknown: `code` says which, `errors` for whom. */
+export class NoneAccepted extends ImgoError {
+  readonly errors: ReadonlyMap<UserId, ErrorCode>;
+
+  constructor(code: ErrorCode, cause: ImgoError, errors: ReadonlyMap<UserId, ErrorCode>) {
+    super(code, cause.details, { cause });
+    this.errors = errors;
+  }
+}
+
+/** Monotonic counters: accepted by kind of target, refused and unknown by code. */
+export interface AcceptCounters {
+  readonly accepted: Record<Target['kind'] | 'ephemeral', number>;
+  readonly refused: Partial<Record<ErrorCode, number>>;
+}
+
+interface Pending {
+  /** Monotonic ms. */
+  readonly until: number;
+  readonly expire: () => void;
+}
+
+/** Between two looks at what is overdue. */
+const LOOK_MS = 250;
+
+export class Acceptor {
+  readonly counters: AcceptCounters = { accepted: { user: 0, users: 0, room: 0, all: 0, ephemeral: 0 }, refused: {} };
+  readonly #queue: Queue;
+  readonly #clock: Clock;
+  readonly #options: LogicOptions;
+  /** In the order of their deadlines: all have the same time. */
+  readonly #pending = new Set<Pending>();
+  readonly #timer: Timer;
+
+  constructor(parts: { readonly queue: Queue; readonly clock: Clock; readonly options: LogicOptions }) {
+    this.#queue = parts.queue;
+    this.#clock = parts.clock;
+    this.#options = parts.options;
+    this.#timer = this.#clock.every(LOOK_MS, () => this.#expire());
+  }
+
+  stop(): void {
+    this.#clock.clear(this.#timer);
+  }
+
+  /**
+   * `scope`: the API key's id, '' without one.
+   * @throws ImgoError as Queue.accept does; NoneAccepted for several users of whom none was accepted
+   */
+  push(request: PushRequest, scope: string): Promise<OneAccepted | SeveralAccepted> {
+    const { target } = request;
+    if (target.kind === 'users') return this.#several(target.users, request, scope);
+    const log = target.kind === 'user' ? userLog(target.user) : target.kind === 'room' ? roomLog(target.room) : ALL_LOG;
+    return this.#one(log, request, scope).then(
+      (id) => {
+        this.counters.accepted[id === undefined ? 'ephemeral' : target.kind]++;
+        return { kind: 'one', log, id };
+      },
+      (error: unknown) => {
+        throw this.refused(asImgoError(error));
+      },
+    );
+  }
+
+  /** Counts a refusal; also of what never came as far as `push`. */
+  refused(error: ImgoError): ImgoError {
+    const { refused } = this.counters;
+    refused[error.code] = (refused[error.code] ?? 0) + 1;
+    return error;
+  }
+
+  async #several(users: readonly UserId[], request: PushRequest, scope: string): Promise<SeveralAccepted> {
+    const ids = new Map<UserId, MessageId | undefined>();
+    const errors = new Map<UserId, ErrorCode>();
+    let failure: ImgoError | undefined;
+    const one = async (user: UserId) => {
+      try {
+        ids.set(user, await this.#one(userLog(user), request, scope));
+      } catch (thrown) {
+        const error = this.refused(asImgoError(thrown));
+        errors.set(user, error.code);
+        // What may have been appended weighs more than what was refused.
+        if (failure === undefined || error.code === 'outcome_unknown') failure = error;
+      }
+    };
+    await Promise.all(users.map(one));
+    if (ids.size === 0 && failure !== undefined) throw new NoneAccepted(failure.code, failure, errors);
+    this.counters.accepted[request.ttlMs === 0 ? 'ephemeral' : 'users'] += ids.size;
+    return { kind: 'several', ids, errors };
+  }
+
+  async #ephemeral(log: LogName, request: PushRequest): Promise<undefined> {
+    if (request.idempotencyKey !== undefined) {
+      throw new ImgoError('invalid_request', { detail: 'what is never stored cannot have an idempotency key' });
+    }
+    const { payload, operation } = request;
+    const record = { log, payload, acceptedAt: this.#clock.now(), ephemeral: true } as const;
+    const handed = this.#queue.acceptEphemeral(operation === undefined ? record : { ...record, operation });
+    await this.#within(handed);
+  }
+
+  #one(log: LogName, request: PushRequest, scope: string): Promise<MessageId | undefined> {
+    if (request.ttlMs === 0) return this.#ephemeral(log, request);
+    const acceptedAt = this.#clock.now();
+    const record: PushRecord = {
+      log,
+      payload: request.payload,
+      acceptedAt,
+      expiresAt: acceptedAt + (request.ttlMs ?? this.ttlMs(request.target)),
+      ...(request.operation === undefined ? undefined : { operation: request.operation }),
+      ...(request.idempotencyKey === undefined ? undefined : { idempotency: idempotencyOf(request, scope) }),
+    };
+    return this.#within(this.#queue.accept(record)).then(idOf);
+  }
+
+  /** How long a push to this target is kept unless it says so itself. */
+  ttlMs(target: Target): number {
+    const { userTtlMs, roomTtlMs } = this.#options;
+    return target.kind === 'user' || target.kind === 'users' ? userTtlMs : roomTtlMs;
+  }
+
+  /** The outcome in time, or `outcome_unknown`. One timer for all. */
+  #within<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const pending: Pending = {
+        until: this.#clock.monotonic() + this.#options.acceptDeadlineMs,
+        expire: () => reject(new ImgoError('outcome_unknown')),
+      };
+      this.#pending.add(pending);
+      work.then(
+        (value) => {
+          this.#pending.delete(pending);
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.#pending.delete(pending);
+          reject(error as Error);
+        },
+      );
+    });
+  }
+
+  #expire(): void {
+    const now = this.#clock.monotonic();
+    for (const pending of this.#pending) {
+      if (pending.until > now) break;
+      this.#pending.delete(pending);
+      pending.expire();
+    }
+  }
+}
+
+function idOf(accepted: Accepted): MessageId {
+  return accepted.id;
+}
+
+/** Two pushes with one key to one log are the same when this is: the bytes, the time to live, the operation. */
+function idempotencyOf(request: PushRequest, scope: string): Idempotency {
+  const digest = createHash('sha256')
+    .update(`${request.ttlMs ?? ''};${request.operation ?? ''};`)
+    .update(request.payload)
+    .digest('base64url');
+  return { scope, key: request.idempotencyKey as string, bodyHash: digest };
+}
+
+/** `{"log","id"}` or `{"ids","errors"}`, as JSON without its closing brace: what waits may add its part. */
+export function answerHead(answer: OneAccepted | SeveralAccepted): string {
+  if (answer.kind === 'one') {
+    const id = answer.id === undefined ? 'null' : `"${formatId(answer.id)}"`;
+    return `{"log":${JSON.stringify(answer.log)},"id":${id}`;
+  }
+  const ids = [...answer.ids].map(
+    ([user, id]) => `${JSON.stringify(user)}:${id === undefined ? 'null' : `"${formatId(id)}"`}`,
+  );
+  return `{"ids":{${ids.join(',')}},"errors":${JSON.stringify(Object.fromEntries(answer.errors))}`;
+}

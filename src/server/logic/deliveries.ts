@@ -1,0 +1,133 @@
+// `?wait=`: who waits for a message to be taken. Delivered means acknowledged (native) or drained (legacy) by a session that
+// was live when the push was accepted. Woken by progress; a slow look at the store sees sessions that went away, and what
+// other logics were told. Bounded by the requests that wait.
+
+import { compareIds, type MessageId, type SessionId, type UserId } from '../../protocol/ids.js';
+import type { Clock, Timer } from '../clock.js';
+import type { Buckets, SessionState } from '../store/buckets.js';
+
+/** How often the store is looked at while somebody waits. */
+const LOOK_MS = 200;
+
+/** What a waiting push is answered with. */
+export interface Delivery {
+  /** Live sessions of the users when the push was accepted. */
+  readonly online: number;
+  /** Sessions that took it. */
+  readonly delivered: number;
+  /** From accepting to the last confirmation, or to giving up. */
+  readonly ms: number;
+}
+
+/** One user's message that somebody waits for. */
+export interface Awaited {
+  readonly user: UserId;
+  readonly id: MessageId;
+}
+
+interface Waiter {
+  readonly pending: Set<SessionId>;
+  /** Confirmed before it was known who is to be waited for. */
+  readonly early: Set<SessionId>;
+  readonly id: MessageId;
+  readonly wake: () => void;
+  delivered: number;
+}
+
+export class Deliveries {
+  readonly #clock: Clock;
+  readonly #buckets: Pick<Buckets, 'sessionsOf'>;
+  readonly #waiting = new Map<UserId, Set<Waiter>>();
+
+  constructor(clock: Clock, buckets: Pick<Buckets, 'sessionsOf'>) {
+    this.#clock = clock;
+    this.#buckets = buckets;
+  }
+
+  /** A session confirmed everything up to `upTo`. */
+  confirmed(user: UserId, session: SessionId, upTo: MessageId): void {
+    const waiters = this.#waiting.get(user);
+    if (waiters === undefined) return;
+    for (const waiter of waiters) {
+      if (compareIds(upTo, waiter.id) < 0) continue;
+      if (!waiter.pending.delete(session)) {
+        waiter.early.add(session);
+        continue;
+      }
+      waiter.delivered++;
+      if (waiter.pending.size === 0) waiter.wake();
+    }
+  }
+
+  /** Resolves when all live sessions of these users took their message, nobody is online, or `ms` passed. */
+  async wait(awaited: readonly Awaited[], ms: number, since: number): Promise<Delivery> {
+    // Registered before the look at the store: what is confirmed meanwhile is seen by one side or the other.
+    const waiters = awaited.map(({ user, id }) => this.#add(user, id, () => settle(false)));
+    let settle: (timedOut: boolean) => void = () => {};
+    let timers: Timer[] = [];
+    let online = 0;
+    try {
+      for (const [index, sessions] of (await this.#buckets.sessionsOf(awaited.map(({ user }) => user))).entries()) {
+        online += sessions.length;
+        const waiter = waiters[index] as Waiter;
+        for (const session of sessions) {
+          if (waiter.early.has(session.session) || compareIds(session.position, waiter.id) >= 0) waiter.delivered++;
+          else waiter.pending.add(session.session);
+        }
+      }
+      await new Promise<void>((resolve) => {
+        settle = (timedOut) => {
+          if (timedOut || waiters.every((waiter) => waiter.pending.size === 0)) resolve();
+        };
+        timers = [
+          this.#clock.after(ms, () => settle(true)),
+          this.#clock.every(LOOK_MS, () => {
+            this.#look(awaited, waiters).then(
+              () => settle(false),
+              () => undefined,
+            );
+          }),
+        ];
+        settle(false);
+      });
+    } finally {
+      for (const timer of timers) this.#clock.clear(timer);
+      for (const [index, waiter] of waiters.entries()) this.#remove((awaited[index] as Awaited).user, waiter);
+    }
+    const delivered = waiters.reduce((sum, waiter) => sum + waiter.delivered, 0);
+    return { online, delivered, ms: Math.round((this.#clock.monotonic() - since) * 10) / 10 };
+  }
+
+  async #look(awaited: readonly Awaited[], waiters: readonly Waiter[]): Promise<void> {
+    const open = awaited.flatMap(({ user }, index) => {
+      const waiter = waiters[index] as Waiter;
+      return waiter.pending.size > 0 ? [{ user, waiter }] : [];
+    });
+    if (open.length === 0) return;
+    const found = await this.#buckets.sessionsOf(open.map(({ user }) => user));
+    for (const [index, { waiter }] of open.entries()) {
+      const live = new Map((found[index] ?? []).map((state: SessionState) => [state.session, state]));
+      for (const session of waiter.pending) {
+        const state = live.get(session);
+        const taken = state !== undefined && compareIds(state.position, waiter.id) >= 0;
+        if (taken) waiter.delivered++;
+        // A session that ended without taking it is not waited for any more.
+        if (taken || state === undefined) waiter.pending.delete(session);
+      }
+    }
+  }
+
+  #add(user: UserId, id: MessageId, wake: () => void): Waiter {
+    const waiter: Waiter = { pending: new Set(), early: new Set(), id, wake, delivered: 0 };
+    const waiters = this.#waiting.get(user);
+    if (waiters === undefined) this.#waiting.set(user, new Set([waiter]));
+    else waiters.add(waiter);
+    return waiter;
+  }
+
+  #remove(user: UserId, waiter: Waiter): void {
+    const waiters = this.#waiting.get(user);
+    waiters?.delete(waiter);
+    if (waiters?.size === 0) this.#waiting.delete(user);
+  }
+}

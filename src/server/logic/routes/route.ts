@@ -1,0 +1,87 @@
+// What every file of routes shares: who may call, bodies as bytes or as strict JSON, and the context they work with.
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ImgoError } from '../../../protocol/errors.js';
+import { parseJsonBytes } from '../../../protocol/text.js';
+import type { Scope } from '../../store/credentials.js';
+import type { Acceptor } from '../accept.js';
+import type { Access, Caller } from '../access.js';
+import type { LogicLogger, PushParts } from '../options.js';
+import type { Logic } from '../sessions.js';
+import type { Tokens } from '../tokens.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before a handler runs. */
+    caller: Caller;
+  }
+}
+
+/** What handlers work with. */
+export interface RouteContext extends PushParts {
+  readonly service: Logic;
+  readonly acceptor: Acceptor;
+  readonly access: Access;
+  readonly tokens: Tokens;
+  readonly log: LogicLogger;
+  readonly version: string;
+}
+
+/** All routes of this scope need a key with this right. */
+export function requireScope(scope: FastifyInstance, access: Access, needed: Scope): void {
+  scope.addHook('onRequest', (request, _reply, done) => {
+    let caller: Caller | Promise<Caller>;
+    try {
+      caller = access.caller(request, needed);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    if (!(caller instanceof Promise)) {
+      request.caller = caller;
+      done();
+      return;
+    }
+    caller.then(
+      (known) => {
+        request.caller = known;
+        done();
+      },
+      (error: Error) => done(error),
+    );
+  });
+}
+
+/** Bodies of this scope are bytes, whatever the content type says. */
+export function takeBytes(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+}
+
+/** Bodies of this scope are JSON: strict UTF-8, at most 64 deep, whatever the content type says. */
+export function takeJson(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseBody(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function parseBody(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  // An array is wrapped, so that one parser reads both.
+  const isArray = body.find((byte) => byte > 0x20) === 0x5b;
+  const text = isArray ? Buffer.concat([Buffer.from('{"":'), body, Buffer.from('}')]) : body;
+  const parsed = parseJsonBytes(text);
+  if (parsed === 'json_too_deep') throw new ImgoError('json_too_deep', { limit: 64 });
+  if (typeof parsed === 'string') throw new ImgoError('invalid_json');
+  return isArray ? parsed[''] : parsed;
+}
+
+/** A body that came as bytes; none is an empty one. */
+export function bytesOf(request: FastifyRequest): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+}

@@ -1,0 +1,258 @@
+// The logic service, for comets: open (register, then check, then say where reading starts), read, progress, close, rooms.
+// In that order a revocation or a message that races an open is seen by one side or the other.
+
+import type { DisconnectName } from '../../protocol/disconnect.js';
+import { ImgoError } from '../../protocol/errors.js';
+import {
+  ALL_LOG,
+  type DeviceId,
+  type LogName,
+  type MessageId,
+  parseLogName,
+  type RoomId,
+  type SessionId,
+  type TokenId,
+  type UserId,
+  ZERO_ID,
+} from '../../protocol/ids.js';
+import { type Clock, pause } from '../clock.js';
+import type {
+  CometIdentity,
+  Credential,
+  LogicService,
+  OpenReply,
+  OpenRequest,
+  SessionHandle,
+} from '../rpc/services.js';
+import { ANONYMOUS, type DeviceKey, type ReadLimit, type ReadResult, type SessionRecord } from '../store/buckets.js';
+import type { TokenRecord } from '../store/credentials.js';
+import { Deliveries } from './deliveries.js';
+import { bySession, disconnectSessions, KickedSessions } from './disconnects.js';
+import type { LogicParts } from './options.js';
+import { mayJoin, roomsWithoutAsking } from './room-access.js';
+import { secretHash } from './secrets.js';
+
+/** The service with what the HTTP side shares with it. */
+export interface Logic extends LogicService {
+  /** Who waits for a delivery. */
+  readonly deliveries: Deliveries;
+  readonly kicked: KickedSessions;
+}
+
+/** What a credential turned out to be. */
+interface Identity {
+  readonly user: UserId | undefined;
+  readonly token: TokenRecord | undefined;
+  /** goim's key of the connection. */
+  readonly key: string | undefined;
+}
+
+/** The logic role's side of sessions. */
+export function createLogicService(parts: LogicParts): Logic {
+  return new LogicSessions(parts);
+}
+
+/** What every session of goim's key starts with: `/goim/push/keys` finds them by it. */
+export function sessionPrefix(key: string): string {
+  return `k.${secretHash(key).slice(0, 32)}.`;
+}
+
+class LogicSessions implements Logic {
+  readonly deliveries: Deliveries;
+  readonly kicked: KickedSessions;
+  readonly #parts: LogicParts;
+  readonly #clock: Clock;
+
+  constructor(parts: LogicParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock;
+    this.deliveries = new Deliveries(parts.clock, parts.buckets);
+    this.kicked = new KickedSessions(parts.clock);
+  }
+
+  async open(request: OpenRequest): Promise<OpenReply> {
+    const { buckets, options } = this.#parts;
+    const identity = await this.#identify(request.credential);
+    const handle = this.#record(request, identity);
+    const cap = { cap: options.sessionsPerUser, onTooMany: options.onTooMany };
+    const registered = await buckets.register(handle, cap);
+    if (registered.kind === 'too_many') throw refused('too_many_sessions');
+    try {
+      await this.#closeOlder(registered.replaced, registered.evicted);
+      if (identity.token !== undefined) await this.#check(identity.token);
+      const cursor =
+        handle.user === undefined
+          ? { start: ZERO_ID, head: ZERO_ID, sentBefore: ZERO_ID }
+          : await buckets.openCursor(handle, request.cursor);
+      const asked = request.rooms ?? roomsWithoutAsking(options, request.dialect, identity.token?.rooms);
+      return {
+        handle,
+        session: handle.session,
+        user: handle.user,
+        device: identity.token?.device ?? request.device ?? ANONYMOUS,
+        token: handle.token,
+        expiresAt: identity.token?.expiresAt ?? Number.POSITIVE_INFINITY,
+        start: cursor.start,
+        head: cursor.head,
+        sentBefore: cursor.sentBefore,
+        ...this.#grant(asked, request.rooms !== undefined, identity.token?.rooms),
+      };
+    } catch (error) {
+      await buckets.unregister(handle.session, handle.user, handle.incarnation, handle.seq).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult> {
+    return this.#parts.buckets.read(log, after, limit);
+  }
+
+  async progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void> {
+    if (handle.user === undefined) return;
+    const written = this.#parts.buckets.progress(handle, upTo, acknowledge);
+    if (acknowledge) this.deliveries.confirmed(handle.user, handle.session, upTo);
+    await written;
+  }
+
+  async close(handle: SessionHandle, sentTo: MessageId, clean: boolean): Promise<void> {
+    const { buckets } = this.#parts;
+    // The hold on retention goes before the registration: a push between the two finds the session, not its hold.
+    if (handle.user !== undefined) await buckets.closeCursor(handle, sentTo, clean);
+    await buckets.unregister(handle.session, handle.user, handle.incarnation, handle.seq);
+  }
+
+  async authorizeJoin(handle: SessionHandle, room: RoomId): Promise<void> {
+    const rooms = handle.token === undefined ? undefined : await this.#roomsOf(handle.token);
+    if (!mayJoin(this.#parts.options, rooms, room)) throw new ImgoError('join_refused');
+  }
+
+  async openTopic(comet: CometIdentity, topic: LogName): Promise<MessageId> {
+    const parsed = parseLogName(topic);
+    if (parsed?.kind === 'room') await this.#parts.registry.addRoom(leaseOf(comet), parsed.room, comet.seq);
+    return (await this.#parts.buckets.log(topic))?.head ?? ZERO_ID;
+  }
+
+  async closeTopic(comet: CometIdentity, topic: LogName): Promise<void> {
+    const parsed = topic === ALL_LOG ? undefined : parseLogName(topic);
+    if (parsed?.kind === 'room') await this.#parts.registry.removeRoom(leaseOf(comet), parsed.room, comet.seq);
+  }
+
+  async presence(room: RoomId): Promise<number> {
+    const [comets] = await this.#parts.registry.cometsOf([room]);
+    const counts = (comets ?? []).map(async ({ node }) => (await this.#parts.cometFor(node)?.members(room)) ?? 0);
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+  }
+
+  async revalidate(handles: readonly SessionHandle[]) {
+    const close: { session: SessionId; code: DisconnectName }[] = [];
+    for (const { session, token } of handles) {
+      const code = this.kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
+      if (code !== undefined) close.push({ session, code });
+    }
+    return close;
+  }
+
+  async reregister(handles: readonly SessionHandle[]): Promise<void> {
+    const { buckets, options } = this.#parts;
+    const cap = { cap: options.sessionsPerUser, onTooMany: options.onTooMany };
+    for (const handle of handles) {
+      const result = await buckets.register(handle, cap);
+      if (result.kind === 'registered') await this.#closeOlder(result.replaced, result.evicted);
+      // Others came while this comet was fenced: this session is the one too many.
+      else await this.#closeOlder([], [handle]);
+    }
+  }
+
+  async #identify(credential: Credential): Promise<Identity> {
+    if (credential.kind === 'stated') return { user: credential.user, token: undefined, key: credential.key };
+    const token = await this.#parts.credentials.tokenByHash(secretHash(credential.token));
+    if (token === undefined) throw refused('token_refused');
+    this.#valid(token);
+    // A token that does not belong to the stated user opens nothing, as if it were unknown.
+    if (credential.mid !== undefined && credential.mid !== token.user) throw refused('token_refused');
+    return { user: token.user, token, key: credential.key };
+  }
+
+  /** After registering: what was revoked before that is seen here, what is revoked later finds the registration. */
+  async #check(token: TokenRecord): Promise<void> {
+    const again = await this.#parts.credentials.tokenByHash(token.hash);
+    if (again === undefined || again.user !== token.user) throw refused('token_refused');
+    this.#valid(again);
+  }
+
+  #valid(token: TokenRecord): void {
+    if (token.revokedAt !== undefined) throw refused('token_revoked');
+    if (token.expiresAt <= this.#clock.now()) throw refused('token_expired');
+  }
+
+  async #fault(id: TokenId): Promise<DisconnectName | undefined> {
+    const token = await this.#parts.credentials.tokenById(id);
+    if (token === undefined) return 'token_refused';
+    if (token.revokedAt !== undefined) return 'token_revoked';
+    return token.expiresAt <= this.#clock.now() ? 'token_expired' : undefined;
+  }
+
+  /** A token that is not known any more has no rooms: what it may join then follows the setting. */
+  async #roomsOf(id: TokenId): Promise<readonly string[]> {
+    return (await this.#parts.credentials.tokenById(id))?.rooms ?? [];
+  }
+
+  #record(request: OpenRequest, identity: Identity): SessionRecord {
+    const random = Buffer.from(this.#clock.randomBytes(12)).toString('base64url');
+    const prefix = identity.key === undefined || identity.key === '' ? 's_' : sessionPrefix(identity.key);
+    return {
+      session: (prefix + random) as SessionId,
+      user: identity.user,
+      device: deviceKey(identity.token, request.device),
+      token: identity.token?.id,
+      comet: request.comet,
+      incarnation: request.incarnation,
+      seq: request.seq,
+      dialect: request.dialect,
+      transport: request.transport,
+      peer: request.peer,
+      since: this.#clock.now(),
+    };
+  }
+
+  #grant(asked: readonly RoomId[], named: boolean, tokenRooms: readonly string[] | undefined) {
+    const rooms: RoomId[] = [];
+    const refusedRooms: { room: RoomId; code: string }[] = [];
+    for (const room of new Set(asked)) {
+      if (!named || mayJoin(this.#parts.options, tokenRooms, room)) rooms.push(room);
+      else refusedRooms.push({ room, code: 'join_refused' });
+    }
+    return { rooms, refusedRooms };
+  }
+
+  /** Waits for the older ones to be gone, so that what they were sent is known before this one's position is read. */
+  async #closeOlder(replaced: readonly SessionRecord[], evicted: readonly SessionRecord[]): Promise<void> {
+    if (replaced.length === 0 && evicted.length === 0) return;
+    const closing = Promise.all([
+      disconnectSessions(this.#parts, replaced, 'replaced', bySession),
+      disconnectSessions(this.#parts, evicted, 'too_many_sessions', bySession),
+    ]);
+    // A comet that hangs delays the newer session by a moment, not for as long as it hangs: its sessions are not
+    // registered any more, and it learns that when it is back.
+    const gone = closing.then(
+      () => undefined,
+      () => undefined,
+    );
+    await Promise.race([gone, pause(this.#clock, this.#parts.options.confirmMs)]);
+  }
+}
+
+/** A token's device is the user's; one that a client names itself is its token's. `~` keeps the two apart. */
+function deviceKey(token: TokenRecord | undefined, stated: DeviceId | undefined): DeviceKey {
+  if (token?.device !== undefined) return token.device;
+  if (stated === undefined || token === undefined) return ANONYMOUS;
+  return `~${token.id}/${stated}` as DeviceId;
+}
+
+function refused(disconnect: DisconnectName): ImgoError {
+  return new ImgoError('token_refused', { disconnect });
+}
+
+function leaseOf(comet: CometIdentity) {
+  return { node: comet.node, incarnation: comet.incarnation, holdsMs: 0 };
+}
