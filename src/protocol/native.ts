@@ -80,7 +80,6 @@ export function encodeNativePush(id: MessageId, flags: number, topic: Uint8Array
  * `bad_field` for a topic that names neither a room nor `all`.
  */
 export function decodeNativePush(buf: Uint8Array, start: number, headerLen: number): NativePush | FrameFault {
-  if (headerLen < NATIVE_HEADER_BYTES) return 'bad_length';
   const at = start + HEADER_BYTES;
   const topicLen = readU16(buf, at + 14);
   if (NATIVE_HEADER_BYTES + topicLen !== headerLen) return 'bad_length';

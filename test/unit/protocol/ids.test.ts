@@ -125,6 +125,7 @@ describe('names', () => {
     '用'.repeat(43),
     '\ud800',
     'a\udc00',
+    '\udc00\udc00',
     '\ud83d\ud83d',
   ])('refuses %j', (text) => {
     expect(isName(text)).toBe(false);

@@ -170,7 +170,7 @@ describe('a WebSocket message', () => {
     expect(readMessage(bytes, LIMITS, recorder, 4, 22)).toBe(22);
     expect(recorder.frames.map((seen) => seen.bytes)).toEqual([frame]);
     const over = new Recorder();
-    expect(readMessage(bytes, LIMITS, over, 4, 30)).toBe(-1);
+    expect(readMessage(bytes, LIMITS, over, 4, 39)).toBe(-1);
     expect(over.faults).toEqual(['message_truncated']);
   });
 

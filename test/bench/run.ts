@@ -1,0 +1,53 @@
+// npm run bench -- [NAME…]: runs the benchmarks one after another and prints figure, reference and their ratio.
+// Exits 99 when a bound is not kept.
+
+import { codec } from './codec.js';
+import { type Bench, type BenchRow, holds } from './row.js';
+
+const BENCHES: readonly Bench[] = [codec];
+
+const wanted = process.argv.slice(2);
+const chosen = wanted.length === 0 ? BENCHES : BENCHES.filter((bench) => wanted.includes(bench.name));
+if (chosen.length === 0) {
+  console.error(`No such benchmark. There are: ${BENCHES.map((bench) => bench.name).join(', ')}`);
+  process.exit(2);
+}
+
+function figure(value: number | undefined): string {
+  if (value === undefined) return '';
+  return value.toLocaleString('en', { maximumFractionDigits: value < 100 ? 2 : 0 });
+}
+
+function print(row: BenchRow): void {
+  const ratio = row.reference === undefined ? '' : `x${(row.figure / row.reference).toFixed(2)}`;
+  const bound =
+    row.bound === undefined
+      ? ''
+      : 'least' in row.bound
+        ? `>= ${figure(row.bound.least)}`
+        : `<= ${figure(row.bound.most)}`;
+  const mark = row.bound === undefined ? ' ' : holds(row) ? '✓' : '✗';
+  const cells = [
+    row.name.padEnd(44),
+    figure(row.figure).padStart(14),
+    figure(row.reference).padStart(14),
+    ratio.padStart(8),
+    row.unit.padEnd(12),
+    `${mark} ${bound}`.padEnd(16),
+    row.note ?? '',
+  ];
+  console.log(cells.join(' ').trimEnd());
+}
+
+console.log(`Node ${process.version}, ${process.platform} ${process.arch}`);
+let kept = true;
+for (const bench of chosen) {
+  console.log(
+    `\n${bench.name.padEnd(44)} ${'figure'.padStart(14)} ${'reference'.padStart(14)} ${'ratio'.padStart(8)} unit`,
+  );
+  for (const row of await bench.run()) {
+    print(row);
+    kept &&= holds(row);
+  }
+}
+process.exitCode = kept ? 0 : 99;
