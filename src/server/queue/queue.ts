@@ -36,7 +36,8 @@ export interface QueueBatch {
   readonly attempt: number;
   /**
    * Engines that commit positions: everything up to here is handed out, and when the handler resolves this position is
-   * committed. The handler moves the marks of all `buckets` of the partition to it first.
+   * committed. The handler moves the marks of all `buckets` of the partition to it first. Such engines also hand out batches
+   * without records now and then: a store that lost writes is noticed only by touching its buckets.
    */
   readonly commit?: { readonly upTo: MessageId; readonly buckets: readonly number[] };
   /** The handler calls this as soon as apply is durable, before it notifies: results in the order of `records`. */
@@ -60,7 +61,11 @@ export interface Seek {
  */
 export type BatchHandler = (batch: QueueBatch) => Promise<Seek | undefined>;
 
-/** A partition was given to this consumer. Resolves with the lowest mark of its buckets: reading starts after it. */
+/**
+ * A partition was given to this consumer. Resolves with the lowest mark of its buckets. Reading starts after that mark or
+ * after what was committed, whichever is lower: a mark below means that the store lost writes, a commit below means that a
+ * job died between apply and notify, and both must be repeated.
+ */
 export type AssignedHandler = (partition: number, buckets: readonly number[]) => Promise<MessageId>;
 
 export interface Queue extends AsyncDisposable {
