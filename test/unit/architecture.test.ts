@@ -2,7 +2,7 @@
 // a parser that finds no imports finds no violations either.
 
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -13,6 +13,7 @@ let copy = '';
 
 beforeEach(async () => {
   copy = await mkdtemp(join(tmpdir(), 'imgo-architecture-'));
+  await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
   for (const file of ['.dependency-cruiser.mjs', 'package.json', 'tsconfig.json', 'tsconfig.base.json']) {
     await cp(join(ROOT, file), join(copy, file));
   }
@@ -55,6 +56,12 @@ test.each([
     'src/server/comet/a.ts',
     "import type { B } from '../../cli/b.js';\nexport type A = B;",
     'src/cli/b.ts',
+  ],
+  [
+    'server-alone',
+    'src/server/a.ts',
+    "export async function a() {\n  await using b = await import('../client/b.js');\n  return b;\n}",
+    'src/client/b.ts',
   ],
   ['client-alone', 'src/client/a.ts', "import '../server/b.js';", 'src/server/b.ts'],
   ['bench-alone', 'src/bench/a.ts', "export const a = () => import('../server/b.js');", 'src/server/b.ts'],
