@@ -1,9 +1,6 @@
 // Big-endian integers read and written by hand: no DataView object a buffer, no allocation a call.
 // Callers have checked the bounds; reading past the end gives 0 for the missing bytes, never an exception.
 
-/** The largest n of a message id and the largest u64 accepted on the wire: 2^53 - 1. */
-export const MAX_SAFE_N = Number.MAX_SAFE_INTEGER;
-
 const TWO_32 = 0x1_0000_0000;
 
 /** An unsigned 16-bit integer. */

@@ -4,7 +4,7 @@
 import { ERRORS, type ErrorCode, type ErrorRow } from './error-table.js';
 import { isJsonObject } from './text.js';
 
-export { ERRORS, type ErrorCode, type ErrorRow, Exit } from './error-table.js';
+export { ERRORS, type ErrorCode, type ErrorRow } from './error-table.js';
 
 /** Parameters of the templates. */
 export type ErrorDetails = { readonly [name: string]: string | number | undefined };
