@@ -4,7 +4,7 @@
  */
 import { type Encoding, encodePush, encodeReply } from '../../protocol/dialect.js';
 import { Op } from '../../protocol/frame.js';
-import type { LogName, MessageId } from '../../protocol/ids.js';
+import { type LogName, type MessageId, ZERO_ID } from '../../protocol/ids.js';
 import { FLAG_EPHEMERAL, NATIVE_VER } from '../../protocol/native.js';
 import { encodeGap } from '../../protocol/native-json.js';
 import { EntryKind, Ring, type Selection } from './ring.js';
@@ -27,13 +27,15 @@ export class Lane extends Ring {
   readonly next: Lane | undefined;
   /** Outlets that are here, in a lane that leads here, or about to be. Without any the lane ends. */
   users = 0;
+  /** Up to where its last gap goes: who reads from before that id does not get everything. */
+  lastGap: MessageId = ZERO_ID;
 
   constructor(
     key: string,
     encoding: Encoding,
     after: MessageId,
     maxBytes: number,
-    filter: { readonly accepts?: readonly number[] | undefined; readonly mixed?: boolean } = {},
+    filter: { readonly accepts?: Iterable<number> | undefined; readonly mixed?: boolean } = {},
     next?: Lane,
   ) {
     super(after, maxBytes);
@@ -57,6 +59,7 @@ export class Lane extends Ring {
 
   /** A gap that concerns all readers. Returns false when they cannot be told. */
   putGap(log: LogName, after: MessageId, upTo: MessageId, now: number): boolean {
+    this.lastGap = upTo;
     if (this.encoding !== 'native-tcp' && this.encoding !== 'native-ws') {
       this.pass(upTo);
       return false;

@@ -122,11 +122,13 @@ export class Ring {
   leftOutEphemeral = 0;
   /** The last durable id that it holds or starts after. */
   #last: MessageId;
+  #start: MessageId;
   #nextBytes = FIRST_SEGMENT_BYTES;
 
   /** `after`: everything later than this id will be in the ring. */
   constructor(after: MessageId, maxBytes: number) {
     this.#last = after;
+    this.#start = after;
     this.maxBytes = maxBytes;
   }
 
@@ -136,7 +138,7 @@ export class Ring {
 
   /** The ring holds everything later than this id. */
   get after(): MessageId {
-    return this.segments[0]?.before ?? this.#last;
+    return this.#start;
   }
 
   /** Appends one entry. `id` is ignored for an ephemeral one; a gap's is the last id that it covers. */
@@ -174,6 +176,7 @@ export class Ring {
     if (segment === undefined) return undefined;
     this.bytes -= segment.buffer.length + segment.ends.length * INDEX_BYTES;
     this.tail = segment.end;
+    this.#start = segment.idAt(segment.ends.length - 1);
     if (this.segments.length === 0) this.#nextBytes = FIRST_SEGMENT_BYTES;
     return segment;
   }

@@ -9,106 +9,44 @@
  */
 import { ALL_LOG, compareIds, type LogName, type MessageId } from '../../protocol/ids.js';
 import { topicBytes } from '../../protocol/native.js';
-import type { Clock, Timer } from '../clock.js';
 import type { Notification, TopicStats } from '../rpc/services.js';
-import type { ReadLimit, ReadResult } from '../store/buckets.js';
 import { CatchUp } from './catch-up.js';
+import type { TopicContext } from './fan-out.js';
+import { History } from './history.js';
 import { Lane, type LaneEntry, laneKey, selectionOf } from './lane.js';
+import { LOST, Members } from './members.js';
 import type { Outlet } from './outlet.js';
-import type { Pins } from './pins.js';
-import type { Sweeper } from './sweep.js';
+import { Window } from './window.js';
 
-/** Knobs of all topics of a comet. */
-export interface TopicOptions {
-  /** Between the starts of two sweeps of a topic; 0 sends at once. */
-  readonly windowMs: number;
-  /** A member that was held and is this far behind loses its place. */
-  readonly maxLagBytes: number;
-  readonly lagPolicy: 'gap' | 'disconnect';
-  /** Memory of one ring, index included. */
-  readonly ringBytes: number;
-  /** Entries that every member has are kept this long, for those who come back. */
-  readonly ringAgeMs: number;
-  /** Rings of `all` for distinct sets of goim's operations; members beyond it share one and filter for themselves. */
-  readonly filteredRings: number;
-  /** One read of the store. */
-  readonly read: ReadLimit;
+/** Where a member that joined from a position stands. */
+export interface Joined {
+  readonly head: MessageId;
+  /** Everything since the position follows; false: a gap comes first, or somewhere on the way. */
+  readonly recovered: boolean;
 }
-
-export const TOPIC_DEFAULTS: TopicOptions = {
-  windowMs: 100,
-  maxLagBytes: 1024 * 1024,
-  lagPolicy: 'gap',
-  ringBytes: 4 * 1024 * 1024,
-  ringAgeMs: 30_000,
-  filteredRings: 64,
-  read: { entries: 1_000, bytes: 1024 * 1024 },
-};
-
-/** Monotonic, over all topics of a comet. */
-export class FanOutCounters {
-  /** Messages given to sockets. */
-  deliveries = 0;
-  /** Writes. */
-  flushes = 0;
-  bytes = 0;
-  sweeps = 0;
-  /** Gaps of members that lagged, told or not. */
-  gapsLag = 0;
-  /** Gaps of the log itself, for each member; and those whose client cannot be told. */
-  gapsLog = 0;
-  gapsUntold = 0;
-  /** Ephemeral messages not given to a member because it was catching up. */
-  ephemeralDropped = 0;
-  /** Left out by goim's accepts. */
-  filtered = 0;
-  /** Notifications at or below the head. */
-  duplicates = 0;
-  /** Holes found by `prev`. */
-  holes = 0;
-  readErrors = 0;
-  lagDisconnects = 0;
-}
-
-/** What the topics of a comet share. */
-export interface TopicContext {
-  readonly clock: Clock;
-  readonly sweeper: Sweeper;
-  readonly pins: Pins;
-  readonly options: TopicOptions;
-  readonly counters: FanOutCounters;
-  read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult>;
-}
-
-/** The offset of a member whose place fell off its ring. */
-const LOST = -1;
 
 export class Topic {
   readonly log: LogName;
-  readonly members: Outlet[] = [];
+  /** What names the log in native pushes. */
+  readonly topicBytes: Uint8Array;
+  readonly members: readonly Outlet[];
   /** Everything up to here has been appended, or was before this topic. */
   head: MessageId;
-  /** Members that the sweep which runs, or ran last, found held. */
+  /** Members that the last sweep found held. */
   lagging = 0;
-  /** How long the last sweep took. */
-  sweepMs = 0;
   closed = false;
 
   readonly #context: TopicContext;
-  readonly #topicBytes: Uint8Array;
   readonly #catchUp: CatchUp;
-  readonly #places: Lane[] = [];
+  readonly #history: History;
+  readonly #rows: Members;
   readonly #lanes = new Map<string, Lane>();
   /** After which id members that lost their place have had nothing. */
   readonly #lost = new Map<Outlet, MessageId>();
-  #offsets = new Float64Array(8);
-  /** Entries ever appended, and as many of them as the running sweep began with. */
-  #appended = 0;
-  #sweepFrom = 0;
-  #sweeping = false;
-  #timer: Timer | undefined;
-  #sweepAt = Number.NEGATIVE_INFINITY;
-  /** Members below this index are still to be visited. */
+  /** Joining from a position: the ring or the store is being read for them, or they have not reached the sweep yet. */
+  readonly #recovering = new Set<Outlet>();
+  readonly #window: Window;
+  /** Rows below this are still to be visited. */
   #cursor = 0;
   #stepped = false;
   #passedOver = 0;
@@ -116,44 +54,58 @@ export class Topic {
   constructor(log: LogName, head: MessageId, context: TopicContext) {
     this.log = log;
     this.head = head;
+    this.topicBytes = topicBytes(log);
     this.#context = context;
-    this.#topicBytes = topicBytes(log);
+    this.#rows = new Members(this);
+    this.members = this.#rows.outlets;
     this.#catchUp = new CatchUp(this, context);
+    this.#history = new History(this, context);
+    this.#window = new Window(context.clock, context.options.windowMs, () => this.#begin());
   }
 
   /** Adds a member at the head, which is returned. A member already is left where it stands. */
   join(outlet: Outlet): MessageId {
-    if (!outlet.topics.includes(this)) {
+    if (this.#rows.row(outlet) < 0) {
       const lane = this.#laneFor(outlet);
       this.#place(outlet, lane, lane.head);
     }
     return this.head;
   }
 
+  /**
+   * Adds a member that has everything up to `since`; what came later is written to it from the next turn on, from the ring
+   * or the store. undefined: it left or closed before it was placed. Never throws: when the store fails there is a gap.
+   */
+  async joinAfter(outlet: Outlet, since: MessageId): Promise<Joined | undefined> {
+    if (this.#rows.row(outlet) >= 0) return { head: this.head, recovered: true };
+    this.#recovering.add(outlet);
+    const live = this.#laneFor(outlet);
+    live.users++;
+    let lane: Lane | undefined = live;
+    if (compareIds(since, this.head) > 0) await this.resync();
+    if (live.offsetAfter(since) === undefined) lane = await this.#history.before(live, since);
+    const wanted = this.#recovering.has(outlet) && !outlet.closed && !this.closed;
+    const place = wanted && this.#rows.row(outlet) < 0;
+    if (place) this.#placeAfter(outlet, lane ?? live, since);
+    this.#unuse(live);
+    if (!wanted) {
+      this.#recovering.delete(outlet);
+      return undefined;
+    }
+    const from = lane ?? live;
+    const complete = lane !== undefined && compareIds(since, this.head) <= 0 && from.offsetAfter(since) !== undefined;
+    const gapless = compareIds(from.lastGap, since) <= 0 && compareIds(live.lastGap, since) <= 0;
+    return { head: this.head, recovered: complete && gapless };
+  }
+
   /** Removes a member; nothing is written to it any more. Returns false when it was none. */
   leave(outlet: Outlet): boolean {
-    const k = outlet.topics.indexOf(this);
-    if (k < 0) return false;
-    const at = outlet.slots[k] as number;
-    const last = this.members.length - 1;
-    const lane = this.#places[at] as Lane;
-    if (at !== last) {
-      const moved = this.members[last] as Outlet;
-      this.members[at] = moved;
-      this.#places[at] = this.#places[last] as Lane;
-      this.#offsets[at] = this.#offsets[last] as number;
-      moved.slots[moved.topics.indexOf(this)] = at;
-    }
-    this.members.pop();
-    this.#places.pop();
-    const lastTopic = outlet.topics.pop() as Topic;
-    const lastSlot = outlet.slots.pop() as number;
-    if (lastTopic !== this) {
-      outlet.topics[k] = lastTopic;
-      outlet.slots[k] = lastSlot;
-    }
+    this.#recovering.delete(outlet);
+    const lane = this.#rows.remove(outlet);
+    if (lane === undefined) return false;
     this.#lost.delete(outlet);
-    this.#unuse(lane);
+    this.#leftLane(lane);
+    this.#unuse(lane.next ?? lane);
     return true;
   }
 
@@ -172,9 +124,13 @@ export class Topic {
     }
   }
 
-  /** Reads the store from the head on. Resolves when all that was durable at the call has been appended. */
-  resync(): Promise<void> {
-    return this.#catchUp.resync();
+  /**
+   * Reads the store from the head on and goes on writing after a fence. Resolves when all that was durable at the call has
+   * been appended, or the topic has closed.
+   */
+  async resync(): Promise<void> {
+    await this.#catchUp.resync();
+    this.#changed(this.#context.clock.monotonic());
   }
 
   /** A message that is next: it goes into the rings. */
@@ -183,7 +139,7 @@ export class Topic {
     if (this.#lanes.size === 0) return;
     const now = this.#context.clock.monotonic();
     for (const lane of this.#lanes.values()) {
-      lane.put(entry, ephemeral, this.#topicBytes, now);
+      lane.put(entry, ephemeral, this.topicBytes, now);
       if (lane.overfull) this.#trim(lane);
     }
     this.#changed(now);
@@ -212,93 +168,96 @@ export class Topic {
   /** The socket took everything: what sweeps passed over meanwhile is written now. */
   resume(outlet: Outlet): void {
     this.#context.pins.release(outlet);
-    const k = outlet.topics.indexOf(this);
-    if (k < 0 || outlet.held || outlet.closed) return;
-    const at = outlet.slots[k] as number;
-    const lane = this.#places[at] as Lane;
-    const offset = this.#offsets[at] as number;
+    const row = this.#rows.row(outlet);
+    if (row < 0 || outlet.held || outlet.closed || this.#fenced()) return;
+    const lane = this.#rows.lanes[row] as Lane;
+    const offset = this.#rows.offsets[row] as number;
     if (offset >= lane.target && lane.next === undefined) return;
-    if (offset !== LOST && lane.next === undefined && lane.head - offset > this.#context.options.maxLagBytes) {
-      this.#lose(at, outlet, lane);
-      if (this.members[at] !== outlet) return;
+    const exempt = lane.next !== undefined || this.#recovering.has(outlet) || offset === LOST;
+    if (!exempt && lane.head - offset > this.#context.options.maxLagBytes) {
+      this.#lose(row, outlet, lane);
+      if (this.members[row] !== outlet) return;
     }
-    this.#flush(at, outlet, lane, true);
+    this.#flush(row, outlet, lane, true);
   }
 
   /** The outlet's `accepts` changed: it goes on in the ring that fits, from the same place. */
   reaccept(outlet: Outlet): void {
-    const k = outlet.topics.indexOf(this);
-    if (k < 0 || this.log !== ALL_LOG) return;
-    const at = outlet.slots[k] as number;
-    const old = this.#places[at] as Lane;
+    const row = this.#rows.row(outlet);
+    if (row < 0 || this.log !== ALL_LOG) return;
+    const old = this.#rows.lanes[row] as Lane;
     const lane = this.#laneFor(outlet);
-    if (lane === old) return;
-    if (!outlet.held) {
+    if (lane === (old.next ?? old)) return;
+    if (!outlet.held && !this.#fenced()) {
       old.target = old.head;
-      this.#flush(at, outlet, old, false);
-      if (this.members[at] !== outlet) return;
+      this.#flush(row, outlet, old, false);
+      if (this.members[row] !== outlet) return;
     }
-    const after = this.#lost.get(outlet) ?? old.idBefore(this.#offsets[at] as number) ?? old.after;
+    const at = this.#rows.lanes[row] as Lane;
+    const after = this.position(outlet);
     const offset = lane.offsetAfter(after);
     if (offset === undefined) this.#lost.set(outlet, after);
     else this.#lost.delete(outlet);
-    lane.users++;
+    this.#rows.lanes[row] = lane;
+    this.#rows.offsets[row] = offset ?? LOST;
     lane.readers++;
-    old.readers--;
-    this.#places[at] = lane;
-    this.#offsets[at] = offset ?? LOST;
-    this.#unuse(old, false);
+    lane.users++;
+    this.#leftLane(at);
+    this.#unuse(at.next ?? at);
   }
 
   /** A step of the sweep; called by the sweeper. */
   step(sockets: number): number {
     if (!this.#stepped) this.#firstStep();
+    if (this.#fenced()) this.#cursor = 0;
     for (const lane of this.#lanes.values()) lane.target = lane.head;
-    const { members } = this;
-    let at = Math.min(this.#cursor, members.length);
-    const stop = Math.max(0, at - sockets);
-    const began = at;
-    while (at > stop) {
-      at--;
-      const outlet = members[at] as Outlet;
-      const lane = this.#places[at] as Lane;
-      if (this.#offsets[at] === lane.target && lane.next === undefined) continue;
-      if (outlet.held || outlet.closed) this.#passOver(at, outlet, lane);
-      else this.#flush(at, outlet, lane, false);
-      if (at > members.length) at = members.length;
+    const { outlets, lanes } = this.#rows;
+    let row = Math.min(this.#cursor, outlets.length);
+    const stop = Math.max(0, row - sockets);
+    const visits = row - stop;
+    while (row > stop) {
+      row--;
+      const outlet = outlets[row] as Outlet;
+      const lane = lanes[row] as Lane;
+      if (this.#rows.offsets[row] === lane.target && lane.next === undefined) continue;
+      if (outlet.held || outlet.closed) this.#passOver(row, outlet, lane);
+      else this.#flush(row, outlet, lane, this.#recovering.size > 0 && this.#recovering.has(outlet));
+      if (row > outlets.length) row = outlets.length;
     }
-    this.#cursor = at;
-    if (began - stop >= sockets && at > 0) return sockets;
+    this.#cursor = row;
+    if (visits >= sockets && row > 0) return sockets;
     this.#ended();
-    return Math.min(began - stop, sockets - 1);
+    return Math.min(visits, sockets - 1);
   }
 
   /** The id up to which this member has been given everything. */
   position(outlet: Outlet): MessageId {
-    const at = this.#slot(outlet);
-    if (at < 0) return this.head;
-    const lane = this.#places[at] as Lane;
-    return this.#lost.get(outlet) ?? lane.idBefore(this.#offsets[at] as number) ?? lane.after;
+    const row = this.#rows.row(outlet);
+    if (row < 0) return this.head;
+    const lane = this.#rows.lanes[row] as Lane;
+    return this.#lost.get(outlet) ?? lane.idBefore(this.#rows.offsets[row] as number) ?? lane.after;
   }
 
   /** Bytes that this member has not been given. */
   lagBytes(outlet: Outlet): number {
-    const at = this.#slot(outlet);
-    if (at < 0) return 0;
-    const lane = this.#places[at] as Lane;
-    return lane.head - Math.max(this.#offsets[at] as number, lane.tail);
+    const row = this.#rows.row(outlet);
+    if (row < 0) return 0;
+    const lane = this.#rows.lanes[row] as Lane;
+    const here = lane.head - Math.max(this.#rows.offsets[row] as number, lane.tail);
+    return lane.next === undefined ? here : here + lane.next.head - lane.next.tail;
   }
 
   stats(): TopicStats {
     let ringBytes = 0;
     for (const lane of this.#lanes.values()) ringBytes += lane.bytes;
-    const { log, lagging, sweepMs } = this;
-    return { log, members: this.members.length, lagging, windowMs: this.#context.options.windowMs, sweepMs, ringBytes };
+    const { log, lagging } = this;
+    const { windowMs } = this.#context.options;
+    return { log, members: this.members.length, lagging, windowMs, sweepMs: this.#window.sweepMs, ringBytes };
   }
 
-  /** Lets go of ring memory that is old and that every member has. Returns how much is kept. */
+  /** Lets go of ring memory that is old and that every member has; called every second or so. Returns the bytes kept. */
   expire(now: number): number {
-    let kept = 0;
+    let kept = this.#history.expire(now);
     const before = now - this.#context.options.ringAgeMs;
     for (const lane of this.#lanes.values()) {
       const [oldest] = lane.segments;
@@ -311,14 +270,8 @@ export class Topic {
   /** Ends: no timer, no further sweep. Members must have left. */
   close(): void {
     this.closed = true;
-    this.#context.clock.clear(this.#timer);
-    this.#timer = undefined;
+    this.#window.stop();
     this.#catchUp.stop();
-  }
-
-  #slot(outlet: Outlet): number {
-    const k = outlet.topics.indexOf(this);
-    return k < 0 ? -1 : (outlet.slots[k] as number);
   }
 
   #laneFor(outlet: Outlet): Lane {
@@ -346,40 +299,61 @@ export class Topic {
     return count;
   }
 
+  #fenced(): boolean {
+    return this.#context.mayWrite?.() === false;
+  }
+
   #place(outlet: Outlet, lane: Lane, offset: number): void {
-    const at = this.members.length;
-    if (at === this.#offsets.length) {
-      const grown = new Float64Array(at * 2);
-      grown.set(this.#offsets);
-      this.#offsets = grown;
-    }
-    this.members.push(outlet);
-    this.#places.push(lane);
-    this.#offsets[at] = offset;
-    outlet.topics.push(this);
-    outlet.slots.push(at);
+    this.#rows.add(outlet, lane, offset);
     lane.readers++;
     (lane.next ?? lane).users++;
   }
 
-  /** A user of the lane is gone; without any the ring ends. */
-  #unuse(lane: Lane, reader = true): void {
-    if (reader) lane.readers--;
-    const home = lane.next ?? lane;
-    if (--home.users > 0) return;
-    if (this.#lanes.get(home.key) === home) this.#lanes.delete(home.key);
-    for (let segment = home.drop(); segment !== undefined; segment = home.drop()) this.#context.pins.fell(segment);
+  #placeAfter(outlet: Outlet, lane: Lane, since: MessageId): void {
+    const offset = compareIds(since, this.head) > 0 ? lane.head : lane.offsetAfter(since);
+    this.#place(outlet, lane, offset ?? LOST);
+    if (offset === undefined) this.#lost.set(outlet, since);
+    this.#context.sweeper.start({
+      step: () => {
+        this.#recover(outlet);
+        return 0;
+      },
+    });
+  }
+
+  /** The first writes of a member that joined from a position. */
+  #recover(outlet: Outlet): void {
+    const row = this.#rows.row(outlet);
+    if (row < 0 || outlet.held || outlet.closed || this.#fenced()) return;
+    const lane = this.#rows.lanes[row] as Lane;
+    const live = lane.next ?? lane;
+    live.target = live.head;
+    this.#flush(row, outlet, lane, true);
+  }
+
+  /** Somebody reads this lane no more. */
+  #leftLane(lane: Lane): void {
+    lane.readers--;
+    this.#history.left(lane);
+  }
+
+  /** A user of a live lane is gone; without any the ring ends. */
+  #unuse(lane: Lane): void {
+    if (--lane.users > 0) return;
+    if (this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
+    this.#history.forget(lane);
+    while (lane.segments.length > 0) this.#drop(lane);
   }
 
   /** The ring is over its bound: who still is in what falls loses its place. */
   #trim(lane: Lane): void {
+    const { outlets, lanes } = this.#rows;
     while (lane.overfull) {
       const tail = lane.segments[0]?.end ?? lane.head;
-      for (let at = this.members.length - 1; at >= 0; at--) {
-        if (this.#places[at] !== lane) continue;
-        const offset = this.#offsets[at] as number;
-        if (offset < tail && offset !== LOST) this.#lose(at, this.members[at] as Outlet, lane);
-        if (at > this.members.length) at = this.members.length;
+      for (let row = outlets.length - 1; row >= 0; row--) {
+        if (row >= outlets.length) row = outlets.length - 1;
+        const offset = this.#rows.offsets[row] as number;
+        if (lanes[row] === lane && offset < tail && offset !== LOST) this.#lose(row, outlets[row] as Outlet, lane);
       }
       this.#drop(lane);
     }
@@ -391,11 +365,7 @@ export class Topic {
   }
 
   #expireLane(lane: Lane, before: number): void {
-    let needed = lane.head;
-    for (let at = 0; at < this.members.length; at++) {
-      const offset = this.#offsets[at] as number;
-      if (this.#places[at] === lane && offset !== LOST && offset < needed) needed = offset;
-    }
+    const needed = this.#rows.lowest(lane);
     for (;;) {
       const [segment] = lane.segments;
       if (segment === undefined || segment.end > needed || segment.lastAppendAt > before) return;
@@ -404,43 +374,46 @@ export class Topic {
   }
 
   /** The member's place is given up. A gap follows when its socket takes bytes again, or it is disconnected. */
-  #lose(at: number, outlet: Outlet, lane: Lane): void {
-    this.#lost.set(outlet, lane.idBefore(this.#offsets[at] as number) ?? lane.after);
-    this.#offsets[at] = LOST;
+  #lose(row: number, outlet: Outlet, lane: Lane): void {
+    this.#lost.set(outlet, lane.idBefore(this.#rows.offsets[row] as number) ?? lane.after);
+    this.#rows.offsets[row] = LOST;
     if (this.#context.options.lagPolicy !== 'disconnect' || !outlet.held) return;
     this.#context.counters.lagDisconnects++;
     outlet.disconnect('lag_exceeded');
   }
 
-  #passOver(at: number, outlet: Outlet, lane: Lane): void {
+  #passOver(row: number, outlet: Outlet, lane: Lane): void {
     this.#passedOver++;
     const { lagPolicy, maxLagBytes } = this.#context.options;
-    if (lagPolicy !== 'disconnect' || lane.next !== undefined) return;
-    const offset = this.#offsets[at] as number;
-    if (offset !== LOST && lane.head - offset > maxLagBytes) this.#lose(at, outlet, lane);
+    if (lagPolicy !== 'disconnect' || lane.next !== undefined || this.#recovering.has(outlet)) return;
+    const offset = this.#rows.offsets[row] as number;
+    if (offset !== LOST && lane.head - offset > maxLagBytes) this.#lose(row, outlet, lane);
   }
 
   /** Writes what is due to one member, until its socket holds. */
-  #flush(at: number, outlet: Outlet, from: Lane, behind: boolean): void {
+  #flush(row: number, outlet: Outlet, from: Lane, behind: boolean): void {
     const { counters, pins } = this.#context;
     let lane = from;
     let catchUp = behind || lane.next !== undefined;
     while (!outlet.held) {
-      const offset = this.#offsets[at] as number;
+      const offset = this.#rows.offsets[row] as number;
       if (offset < lane.tail) {
-        this.#tellGap(at, outlet, lane);
-        if (this.members[at] !== outlet) return;
+        this.#tellGap(row, outlet, lane);
+        if (this.members[row] !== outlet) return;
         continue;
       }
       if (offset >= lane.target) {
-        if (lane.next === undefined) return;
-        lane = this.#cross(at, outlet, lane);
+        if (lane.next === undefined) {
+          if (catchUp) this.#recovering.delete(outlet);
+          return;
+        }
+        lane = this.#cross(row, outlet, lane);
         catchUp = true;
         continue;
       }
       const segment = lane.segmentAt(offset);
       const to = segment.end < lane.target ? segment.end : lane.target;
-      this.#offsets[at] = to;
+      this.#rows.offsets[row] = to;
       let bytes: Buffer | undefined;
       if (lane.mixed || (catchUp && segment.ephemerals > 0)) {
         bytes = lane.select(segment, offset, to, selectionOf(lane, outlet.accepts, catchUp));
@@ -454,69 +427,54 @@ export class Topic {
       counters.deliveries += lane.entries;
       counters.bytes += bytes.length;
       outlet.write(bytes);
-      if (this.members[at] !== outlet) return;
+      if (this.members[row] !== outlet) return;
       if (outlet.held && bytes.buffer === segment.buffer.buffer) pins.hold(outlet, segment);
     }
   }
 
   /** From the end of a recovered ring into the live one. */
-  #cross(at: number, outlet: Outlet, recovered: Lane): Lane {
+  #cross(row: number, outlet: Outlet, recovered: Lane): Lane {
     const lane = recovered.next as Lane;
     const offset = lane.offsetAfter(recovered.last);
     if (offset === undefined) this.#lost.set(outlet, recovered.last);
-    this.#offsets[at] = offset ?? LOST;
-    this.#places[at] = lane;
-    recovered.readers--;
+    this.#rows.offsets[row] = offset ?? LOST;
+    this.#rows.lanes[row] = lane;
     lane.readers++;
+    this.#leftLane(recovered);
     return lane;
   }
 
   /** A member that lost its place goes on where the sweep is, and is told what it did not get. */
-  #tellGap(at: number, outlet: Outlet, lane: Lane): void {
-    const offset = Math.max(lane.target, lane.tail);
+  #tellGap(row: number, outlet: Outlet, lane: Lane): void {
+    const offset = lane.next === undefined ? Math.max(lane.target, lane.tail) : lane.tail;
     const upTo = lane.idBefore(offset) ?? lane.after;
     const after = this.#lost.get(outlet) ?? upTo;
     this.#lost.delete(outlet);
-    this.#offsets[at] = offset;
+    this.#rows.offsets[row] = offset;
     if (compareIds(after, upTo) >= 0) return;
     this.#context.counters.gapsLag++;
     outlet.gap(this, after, upTo);
   }
 
   #changed(now: number): void {
-    this.#appended++;
-    if (this.#sweeping || this.closed || this.#timer !== undefined || this.members.length === 0) return;
-    this.#schedule(now);
-  }
-
-  #schedule(now: number): void {
-    const wait = this.#sweepAt + this.#context.options.windowMs - now;
-    if (wait > 0) this.#timer = this.#context.clock.after(wait, () => this.#begin());
-    else this.#begin();
+    this.#window.changed(now, this.members.length > 0);
   }
 
   #begin(): void {
-    this.#timer = undefined;
-    if (this.closed) return;
-    this.#sweeping = true;
     this.#stepped = false;
     this.#context.sweeper.start(this);
   }
 
   #firstStep(): void {
     this.#stepped = true;
-    this.#sweepAt = this.#context.clock.monotonic();
-    this.#sweepFrom = this.#appended;
     this.#cursor = this.members.length;
     this.#passedOver = 0;
+    this.#window.began();
   }
 
   #ended(): void {
-    const now = this.#context.clock.monotonic();
-    this.#sweeping = false;
-    this.sweepMs = now - this.#sweepAt;
     this.lagging = this.#passedOver;
     this.#context.counters.sweeps++;
-    if (this.#appended !== this.#sweepFrom && this.members.length > 0 && !this.closed) this.#schedule(now);
+    this.#window.ended(this.members.length > 0);
   }
 }
