@@ -1,0 +1,153 @@
+// The comet role: holds connections in four dialects over TCP and WebSocket, and gives them what their logs hold. It asks
+// logic for everything about identity and storage; jobs and logics reach it through its CometService.
+
+import type { Socket } from 'node:net';
+import { DISCONNECT } from '../../protocol/disconnect.js';
+import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
+import { type Clock, pause, type Timer } from '../clock.js';
+import type { Registry } from '../router/registry.js';
+import type { CometService, LogicService } from '../rpc/services.js';
+import { CometCore } from './core.js';
+import { LeaseKeeper } from './lease.js';
+import { type CometAddresses, Listeners } from './listeners.js';
+import type { CometOptions } from './options.js';
+import { rejoin, rereadHeads, revalidateAll } from './rejoin.js';
+import { LocalCometService } from './service.js';
+import { serveTcp } from './tcp.js';
+
+/** What a comet logs with: a pino logger fits. */
+export interface CometLog {
+  warn(details: object, message: string): void;
+}
+
+/** What a comet is made of. */
+export interface CometParts {
+  readonly options: CometOptions;
+  readonly logic: LogicService;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: CometLog;
+  readonly node: NodeId;
+  readonly version: string;
+  readonly renewMs: number;
+  /** Where jobs and logics reach it; empty in one process. */
+  readonly address?: string;
+}
+
+/** A comet that has joined the registry. */
+export interface Comet {
+  readonly service: CometService;
+  /** Takes connections. @throws ImgoError port_in_use, listen_refused */
+  listen(): Promise<void>;
+  addresses(): CometAddresses;
+  /** Takes a connection that somebody else accepted: TCP, any dialect but goim's own port. */
+  serve(socket: Socket): void;
+  /** Graceful: no new connections, each client told when to come back, positions reported, the registry left. Idempotent. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+const REVALIDATE_MS = 60_000;
+const STOP_BATCH = 500;
+const STOP_POLL_MS = 20;
+
+/** Joins the registry and opens the log `all`; `listen` then takes connections. */
+export async function createComet(parts: CometParts): Promise<Comet> {
+  const comet = new CometRole(parts);
+  await comet.join();
+  return comet;
+}
+
+class CometRole implements Comet {
+  readonly service: LocalCometService;
+  readonly #parts: CometParts;
+  readonly #core: CometCore;
+  readonly #lease: LeaseKeeper;
+  readonly #listeners: Listeners;
+  #validating: Timer | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(parts: CometParts) {
+    const { options, logic, registry, clock, log, node, version, renewMs, address = '' } = parts;
+    this.#parts = parts;
+    this.#core = new CometCore({ options, logic, clock, node, incarnation: 0 });
+    this.service = new LocalCometService(this.#core);
+    this.#lease = new LeaseKeeper(registry, clock, { node, version, address }, renewMs, {
+      held: ({ incarnation, holdsMs }, sentAt) => this.#held(incarnation, holdsMs, sentAt),
+      rejoined: async () => this.#rejoined(),
+      resync: () => this.service.resync(),
+      failed: (error) => log.warn({ error: String(error) }, 'the lease could not be renewed; it is tried again'),
+    });
+    this.#listeners = new Listeners(this.#core, (alarm) =>
+      log.warn(
+        alarm,
+        `connections are refused: ${alarm.code === 'fd_limit' ? 'limits.reserve_fds' : 'limits.max_conns'}`,
+      ),
+    );
+  }
+
+  async join(): Promise<void> {
+    await this.#lease.join();
+    this.#lease.start();
+    this.#core.start();
+    // Held for good: a comet always serves `all`.
+    await this.#core.topics.acquire(ALL_LOG);
+    this.#validating = this.#parts.clock.every(REVALIDATE_MS, () => void revalidateAll(this.#core));
+  }
+
+  listen(): Promise<void> {
+    return this.#listeners.open();
+  }
+
+  addresses(): CometAddresses {
+    return this.#listeners.addresses();
+  }
+
+  serve(socket: Socket): void {
+    serveTcp(this.#core, socket, 'tcp');
+  }
+
+  stop(timeoutMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(timeoutMs);
+    return this.#stopping;
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    const core = this.#core;
+    const deadline = clock.monotonic() + timeoutMs;
+    await this.#listeners.close();
+    clock.clear(this.#validating);
+    const told: Promise<void>[] = [];
+    let batch = 0;
+    for (const session of [...core.connections]) {
+      told.push(core.closing(() => session.close(DISCONNECT.shutdown)));
+      if (++batch % STOP_BATCH === 0) await new Promise<void>((resolve) => clock.soon(resolve));
+    }
+    const left = Promise.all(told).then(() => undefined);
+    await Promise.race([left, pause(clock, Math.max(0, deadline - clock.monotonic()))]);
+    while (core.connections.size > 0 && clock.monotonic() < deadline) await pause(clock, STOP_POLL_MS);
+    for (const session of [...core.connections]) session.socket.destroy();
+    await this.#lease.leave();
+    core.stop();
+  }
+
+  #held(incarnation: number, holdsMs: number, sentAt: number): void {
+    const { fence } = this.#core;
+    const wasOpen = fence.open;
+    const first = fence.incarnation === 0;
+    if (fence.renewed(incarnation, sentAt, holdsMs) && !first) fence.suspended = true;
+    if (wasOpen || first || !fence.open) return;
+    // The lease had run out and was held all the same: nobody was told, but sources stand still until they are asked.
+    void rereadHeads(this.#core);
+  }
+
+  #rejoined(): void {
+    const { fence } = this.#core;
+    const { incarnation } = fence;
+    rejoin(this.#core, () => fence.incarnation === incarnation && this.#stopping === undefined).catch(
+      (error: unknown) => {
+        this.#parts.log.warn({ error: String(error) }, 'a new lease could not be taken up');
+      },
+    );
+  }
+}

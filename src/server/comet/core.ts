@@ -1,0 +1,417 @@
+// The heart of a comet: who is connected, what logic said of them, and the way from notifications to sessions. Listeners
+// give it connections, the service gives it notifications; it knows no port.
+
+import { DISCONNECT } from '../../protocol/disconnect.js';
+import { type FrameLimits, limitsFromClients } from '../../protocol/frame.js';
+import {
+  ALL_LOG,
+  type LogName,
+  type MessageId,
+  maxId,
+  type NodeId,
+  type SessionId,
+  type UserId,
+} from '../../protocol/ids.js';
+import type { FrameVerdict } from '../../protocol/reader.js';
+import type { Clock, Timer } from '../clock.js';
+import type { CometIdentity, LogicService, Notification } from '../rpc/services.js';
+import { Counters } from './counters.js';
+import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
+import { Fence } from './fence.js';
+import { handleFrame, handleText } from './inbound.js';
+import { hearAgain } from './input.js';
+import { Lateness } from './lateness.js';
+import { type CometOptions, WRITE_BYTES } from './options.js';
+import { Pacer } from './pacer.js';
+import { Pins } from './pins.js';
+import { ProgressReporter } from './progress.js';
+import { Phase, type Session, type SessionHost } from './session.js';
+import { Sweeper } from './sweep.js';
+import { TopicTable } from './topic-table.js';
+import type { FollowContext } from './user-log.js';
+import { Wheel } from './wheel.js';
+
+/** What the sessions of a comet share. */
+export interface CorePartsBase {
+  readonly options: CometOptions;
+  readonly logic: LogicService;
+  readonly clock: Clock;
+  readonly node: NodeId;
+  readonly incarnation: number;
+}
+
+/** Entries and bytes of one read of a user's log: encoded, they fit one write. */
+const USER_READ = { entries: 256, bytes: WRITE_BYTES - 8 * 1024 };
+
+/** Users notified while sessions were being opened that are remembered by id; beyond it those sessions read. */
+const UNCLAIMED_MAX = 10_000;
+
+/** Memory of fallen ring segments that sockets may pin. */
+const PINNED_BYTES = 64 * 1024 * 1024;
+
+/** Distinct sets of operations that are shared among sessions. */
+const ACCEPTS_MAX = 1_000;
+
+const TICK_MS = 250;
+/** As many ticks as the default idle limit has, so that a round is rarely needed. */
+const WHEEL_SLOTS = 2_048;
+const NO_DEADLINE = -1;
+const LINGER_MS = 2_000;
+
+/** One comet's state. */
+export class CometCore implements SessionHost {
+  readonly options: CometOptions;
+  readonly logic: LogicService;
+  readonly clock: Clock;
+  readonly node: NodeId;
+  readonly counters = new Counters();
+  readonly fanOut = new FanOutCounters();
+  readonly lateness = new Lateness();
+  readonly fence: Fence;
+  readonly frameLimits: FrameLimits;
+  readonly follow: FollowContext;
+  readonly topicContext: TopicContext;
+  readonly topics: TopicTable;
+  readonly progress: ProgressReporter;
+  readonly pins: Pins;
+  readonly sweeper: Sweeper;
+  readonly pacer: Pacer;
+
+  /** Every open connection, authenticated or not. */
+  readonly connections = new Set<Session>();
+  readonly sessions = new Map<SessionId, Session>();
+  readonly #users = new Map<UserId, Session | Session[]>();
+  /** One deadline a connection: its handshake, then its silence or its token's end, then its socket's end. */
+  readonly #deadlines: Wheel<Session>;
+  readonly #accepts = new Map<string, readonly number[]>();
+  #seq = 0;
+  /** Coarse monotonic time. */
+  #second = 0;
+  #ticker: Timer | undefined;
+  /** Releases that are told to logic, while somebody collects them. */
+  #releases: Promise<void>[] | undefined;
+
+  /** Opens under way; what was notified meanwhile; opens up to this ticket must read whatever the head is. */
+  #opening = 0;
+  #tickets = 0;
+  #unclaimed = new Map<LogName, MessageId>();
+  #mustReadTo = 0;
+
+  constructor(parts: CorePartsBase) {
+    const { options, logic, clock, node, incarnation } = parts;
+    this.options = options;
+    this.logic = logic;
+    this.clock = clock;
+    this.node = node;
+    this.fence = new Fence(clock, incarnation);
+    this.frameLimits = limitsFromClients(options.limits.frameBytes);
+    this.follow = { logic, clock, limit: USER_READ, counters: this.counters };
+    this.pins = new Pins(clock, PINNED_BYTES);
+    this.sweeper = new Sweeper(clock, options.fanout.yieldEvery);
+    this.topicContext = {
+      clock,
+      sweeper: this.sweeper,
+      pins: this.pins,
+      counters: this.fanOut,
+      options: {
+        ...TOPIC_DEFAULTS,
+        windowMs: options.fanout.windowMs,
+        maxLagBytes: options.limits.lag.maxBytes,
+        lagPolicy: options.limits.lag.policy,
+      },
+      read: (log, after, limit) => logic.read(log, after, limit),
+      mayWrite: () => this.fence.open,
+    };
+    this.topics = new TopicTable(this.topicContext, logic, this.counters, () => this.identity());
+    this.progress = new ProgressReporter(logic, clock, this.counters);
+    this.pacer = new Pacer(clock, options.fanout.paceMs);
+    this.#deadlines = new Wheel(clock.monotonic(), TICK_MS, WHEEL_SLOTS);
+  }
+
+  /** Who registers, under a new number. */
+  identity(): CometIdentity {
+    return { node: this.node, incarnation: this.fence.incarnation, seq: ++this.#seq };
+  }
+
+  /** Starts the clockwork. */
+  start(): void {
+    this.#second = Math.floor(this.clock.monotonic() / 1_000);
+    this.#ticker ??= this.clock.every(TICK_MS, () => this.#tick());
+  }
+
+  /** Stops the clockwork; all sessions are closed by then. */
+  stop(): void {
+    this.clock.clear(this.#ticker);
+    this.#ticker = undefined;
+    this.pacer.stop();
+    this.topics.close();
+  }
+
+  // Connections.
+
+  /** A connection was accepted. */
+  accept(session: Session): void {
+    this.counters.accepted++;
+    this.connections.add(session);
+    const now = this.clock.monotonic();
+    session.deadline = this.#deadlines.add(session, now + this.options.limits.handshakeMs);
+    session.heardAt = Math.floor(now / 1_000);
+  }
+
+  /** Bytes arrived. */
+  heard(session: Session, bytes: number): void {
+    this.counters.bytesIn += bytes;
+    session.heardAt = this.#second;
+  }
+
+  /** The socket is closed. */
+  disconnected(session: Session): void {
+    this.connections.delete(session);
+    session.gone();
+    if (session.deadline >= 0) this.#deadlines.remove(session.deadline);
+    session.deadline = NO_DEADLINE;
+  }
+
+  // What sessions call.
+
+  mayWrite(): boolean {
+    return this.fence.open;
+  }
+
+  frame(
+    session: Session,
+    buf: Uint8Array,
+    start: number,
+    headerLen: number,
+    end: number,
+    op: number,
+    seq: number,
+    ver: number,
+  ): FrameVerdict {
+    return handleFrame(this, session, buf, start + headerLen, end, op, seq, ver);
+  }
+
+  text(session: Session, message: Buffer): void {
+    handleText(this, session, message);
+  }
+
+  drained(session: Session): void {
+    if (session.dialect === 'native') this.progress.drained(session);
+    else if (this.options.delivery.legacyAck === 'drain') {
+      session.taken = session.drainedTo;
+      this.progress.taken(session);
+    }
+  }
+
+  ready(session: Session): void {
+    this.pins.release(session);
+    if (!this.fence.open) return;
+    for (let at = 0; at < session.topics.length && !session.held; at++) session.topics[at]?.resume(session);
+  }
+
+  hear(session: Session): void {
+    hearAgain(session);
+  }
+
+  linger(session: Session): void {
+    const at = this.clock.monotonic() + LINGER_MS;
+    if (session.deadline >= 0) this.#deadlines.move(session.deadline, at);
+    else if (!session.socket.destroyed) session.deadline = this.#deadlines.add(session, at);
+  }
+
+  paced(session: Session, bytes: Uint8Array): void {
+    this.pacer.add(session, bytes);
+  }
+
+  online(session: Session): number {
+    if (session.dialect !== 'goim2') return 0;
+    const room = session.topics.find((topic) => topic.log !== ALL_LOG);
+    return room?.members.length ?? 0;
+  }
+
+  release(session: Session): void {
+    this.topics.leaveAll(session);
+    this.pins.release(session);
+    const { handle } = session;
+    if (handle === undefined) return;
+    this.sessions.delete(session.session);
+    if (handle.user !== undefined) this.#removeUser(handle.user, session);
+    this.progress.last(session);
+    const closing = this.#tellClosed(session);
+    this.#releases?.push(closing);
+  }
+
+  /** logic is told how far it came; repeated while logic does not answer, given up with the lease at the latest. */
+  async #tellClosed(session: Session): Promise<void> {
+    const { handle, log } = session;
+    if (handle === undefined) return;
+    const sentTo = log?.last ?? session.drainedTo;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      try {
+        await this.logic.close(handle, sentTo, true);
+        return;
+      } catch {
+        await new Promise<void>((resolve) => this.clock.after(100 * 4 ** attempt, resolve));
+      }
+    }
+    this.counters.count('failed_close');
+  }
+
+  /** Runs `close` and resolves when logic knows of every session that it closed. */
+  async closing(close: () => void): Promise<void> {
+    const outer = this.#releases;
+    const mine: Promise<void>[] = [];
+    this.#releases = mine;
+    close();
+    this.#releases = outer;
+    outer?.push(...mine);
+    await Promise.all(mine);
+  }
+
+  // Opening.
+
+  /** One set for all sessions that take the same operations. */
+  sharedAccepts(operations: readonly number[]): readonly number[] {
+    const accepts = [...operations].sort((a, b) => a - b);
+    const key = accepts.join(',');
+    const known = this.#accepts.get(key);
+    if (known !== undefined) return known;
+    if (this.#accepts.size >= ACCEPTS_MAX) this.#accepts.clear();
+    this.#accepts.set(key, accepts);
+    return accepts;
+  }
+
+  /** An open begins; `ticket` goes to `openEnds`. */
+  openBegins(): number {
+    this.#opening++;
+    return ++this.#tickets;
+  }
+
+  /**
+   * An open was answered: the highest id notified for this log meanwhile (undefined: none), and whether something may
+   * have been missed, so that the log must be read. Called in the same turn as `add`.
+   */
+  openEnds(ticket: number, log: LogName | undefined): { notified: MessageId | undefined; mustRead: boolean } {
+    const notified = log === undefined ? undefined : this.#unclaimed.get(log);
+    const mustRead = ticket <= this.#mustReadTo;
+    if (--this.#opening === 0 && this.#unclaimed.size > 0) this.#unclaimed.clear();
+    return { notified, mustRead };
+  }
+
+  /** The session is known from now on: notifications reach it. */
+  add(session: Session): void {
+    this.sessions.set(session.session, session);
+    const user = session.handle?.user;
+    if (user === undefined) return;
+    const there = this.#users.get(user);
+    if (there === undefined) this.#users.set(user, session);
+    else if (Array.isArray(there)) there.push(session);
+    else this.#users.set(user, [there, session]);
+  }
+
+  #removeUser(user: UserId, session: Session): void {
+    const there = this.#users.get(user);
+    if (there === session) this.#users.delete(user);
+    if (!Array.isArray(there)) return;
+    const rest = there.filter((other) => other !== session);
+    if (rest.length === 1) this.#users.set(user, rest[0] as Session);
+    else this.#users.set(user, rest);
+  }
+
+  /** Sessions of a user. */
+  sessionsOf(user: UserId): readonly Session[] {
+    const there = this.#users.get(user);
+    if (there === undefined) return [];
+    return Array.isArray(there) ? there : [there];
+  }
+
+  // Notifications.
+
+  /** Gives messages to who is concerned: user logs first, each session's in one write, then topics. */
+  notify(notifications: readonly Notification[]): void {
+    const touched: Session[] = [];
+    let forTopics = false;
+    this.counters.notifications += notifications.length;
+    for (const note of notifications) {
+      if (note.log.startsWith('user:')) this.#notifyUser(note, touched);
+      else forTopics = true;
+    }
+    for (const session of touched) session.flush();
+    if (!forTopics) return;
+    for (const note of notifications) {
+      if (note.log.startsWith('user:')) continue;
+      if (note.ephemeral && this.#tooOld(note)) continue;
+      this.topics.append(note);
+    }
+  }
+
+  #notifyUser(note: Notification, touched: Session[]): void {
+    if (note.ephemeral) {
+      if (this.#tooOld(note)) return;
+    } else if (this.#opening > 0) this.#remember(note);
+    const there = this.#users.get(note.log.slice(5) as UserId);
+    if (there === undefined) return;
+    if (!Array.isArray(there)) this.#give(there, note, touched);
+    else for (const session of [...there]) this.#give(session, note, touched);
+  }
+
+  #give(session: Session, note: Notification, touched: Session[]): void {
+    const log = session.log;
+    if (log === undefined) return;
+    if (note.ephemeral) {
+      if (session.deliverEphemeral(note)) touched.push(session);
+      return;
+    }
+    if (log.notify(this.follow, session, note.prev, note)) {
+      touched.push(session);
+      return;
+    }
+    if (!session.held || session.closed) return;
+    session.lagBytes += note.payload.length;
+    const { maxBytes, policy } = this.options.limits.lag;
+    if (policy === 'disconnect' && session.lagBytes > maxBytes) session.close(DISCONNECT.lag_exceeded);
+  }
+
+  /** Ephemeral messages older than this are not worth giving (delivery.md section 3). */
+  #tooOld(note: Notification): boolean {
+    if (this.clock.now() - note.acceptedAt <= 5_000) return false;
+    this.counters.count('dropped_ephemeral_old');
+    return true;
+  }
+
+  #remember(note: Notification): void {
+    const before = this.#unclaimed.get(note.log);
+    if (before === undefined && this.#unclaimed.size >= UNCLAIMED_MAX) {
+      this.#unclaimed.clear();
+      this.#mustReadTo = this.#tickets;
+      return;
+    }
+    this.#unclaimed.set(note.log, before === undefined ? note.id : maxId(before, note.id));
+  }
+
+  // The clockwork.
+
+  #tick(): void {
+    const now = this.clock.monotonic();
+    const second = Math.floor(now / 1_000);
+    this.lateness.tick(now, TICK_MS);
+    this.#deadlines.advance(now, (session) => this.#due(session, now));
+    if (second === this.#second) return;
+    this.#second = second;
+    this.topics.endIdle(now);
+    for (const topic of this.topics) topic.expire(now);
+  }
+
+  #due(session: Session, now: number): void {
+    session.deadline = NO_DEADLINE;
+    if (session.phase === Phase.CLOSED) session.socket.destroy();
+    else if (session.phase !== Phase.OPEN) session.close(DISCONNECT.handshake_timeout);
+    else {
+      const silentAt = (session.heardAt + 1) * 1_000 + this.options.limits.idleMs;
+      const expiresIn = session.expiresAt - this.clock.now();
+      if (silentAt <= now) session.close(DISCONNECT.idle_timeout);
+      else if (expiresIn <= 0) session.close(DISCONNECT.token_expired);
+      else session.deadline = this.#deadlines.add(session, Math.min(silentAt, now + expiresIn));
+    }
+  }
+}

@@ -1,0 +1,151 @@
+// The ports of a comet: who may connect, and which side serves the connection. Above the limit of connections a new one is
+// closed at once, so that its client tries elsewhere; that is said once a second with the knob's name, and it recovers.
+
+import type { Server as HttpServer } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
+import { ImgoError } from '../../protocol/errors.js';
+import type { CometCore } from './core.js';
+import { AddressLimits, ConnectionLimit } from './limits.js';
+import type { ListenAddress } from './options.js';
+import type { ListenerKind, Session } from './session.js';
+import { type SessionSocket, serveRaw, serveTcp } from './tcp.js';
+import { createWebServer } from './websocket.js';
+
+/** Where a comet can be reached; undefined: that listener is off. */
+export interface CometAddresses {
+  /** `127.0.0.1:8080` */
+  readonly tcp: string | undefined;
+  /** `ws://127.0.0.1:8090/sub` */
+  readonly ws: string | undefined;
+  /** `127.0.0.1:3101` */
+  readonly goim: string | undefined;
+}
+
+/** What is told when connections are refused, at most once a second. */
+export type LimitAlarm = (alarm: { code: 'fd_limit' | 'max_conns'; connections: number; refused: number }) => void;
+
+const ALARM_MS = 1_000;
+const MEASURE_MS = 5_000;
+
+/** The listeners of one comet. */
+export class Listeners {
+  readonly #core: CometCore;
+  readonly #limit: ConnectionLimit;
+  readonly #addressLimits: AddressLimits;
+  readonly #alarm: LimitAlarm;
+  readonly #web: HttpServer;
+  readonly #servers = new Map<ListenerKind, Server>();
+  #refused = 0;
+  #alarmedAt = Number.NEGATIVE_INFINITY;
+  #measuredAt = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  constructor(core: CometCore, alarm: LimitAlarm) {
+    const { maxConns, reserveFds, perAddress } = core.options.limits;
+    this.#core = core;
+    this.#limit = new ConnectionLimit(maxConns, reserveFds);
+    this.#addressLimits = new AddressLimits(perAddress, core.clock);
+    this.#alarm = alarm;
+    this.#web = createWebServer(core);
+  }
+
+  /** @throws ImgoError port_in_use, listen_refused; what was opened before is closed then. */
+  async open(): Promise<void> {
+    const { tcp, ws, goim } = this.#core.options.listen;
+    try {
+      if (tcp !== undefined) await this.#listen('tcp', tcp);
+      if (ws !== undefined) await this.#listen('ws', ws);
+      if (goim !== undefined) await this.#listen('goim', goim);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  addresses(): CometAddresses {
+    const ws = this.#address('ws');
+    return { tcp: this.#address('tcp'), ws: ws && `ws://${ws}/sub`, goim: this.#address('goim') };
+  }
+
+  /** No new connections; those that are there stay. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    for (const server of this.#servers.values()) server.close();
+    this.#servers.clear();
+  }
+
+  #address(kind: ListenerKind): string | undefined {
+    const address = this.#servers.get(kind)?.address();
+    if (address === undefined || address === null || typeof address === 'string') return undefined;
+    return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+  }
+
+  #listen(kind: ListenerKind, { host, port }: ListenAddress): Promise<void> {
+    const { backlog, reusePort } = this.#core.options.listen;
+    const server = createServer({ noDelay: true }, (socket) => this.#accept(kind, socket));
+    return new Promise((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const details = { address: `${host}:${port}`, host, port, listener: kind, detail: error.code ?? error.message };
+        reject(
+          new ImgoError(error.code === 'EADDRINUSE' ? 'port_in_use' : 'listen_refused', details, { cause: error }),
+        );
+      });
+      server.listen({ host, port, backlog, reusePort }, () => {
+        server.removeAllListeners('error');
+        server.on('error', () => this.#core.counters.count('failed_accept'));
+        this.#servers.set(kind, server);
+        resolve();
+      });
+    });
+  }
+
+  #accept(kind: ListenerKind, socket: SessionSocket): void {
+    const core = this.#core;
+    const address = socket.remoteAddress;
+    if (this.#stopped || address === undefined || !this.#hasRoom()) {
+      socket.destroy();
+      return;
+    }
+    const refusal = this.#addressLimits.enter(address);
+    if (refusal !== undefined) {
+      core.counters.count(`refused_${refusal}`);
+      socket.destroy();
+      return;
+    }
+    if (this.#addressLimits.on) socket.once('close', () => this.#addressLimits.leave(address));
+    if (kind === 'tcp') serveTcp(core, socket, kind);
+    else if (kind === 'ws') {
+      serveRaw(core, socket, kind);
+      this.#web.emit('connection', socket);
+    } else serveTcp(core, socket, kind, (session, first) => this.#sniff(session, socket, first));
+  }
+
+  /** goim's port speaks both: an HTTP request begins with `G`, which no frame of a client can. */
+  #sniff(_session: Session, socket: Socket, first: Buffer): boolean {
+    if (first[0] !== 0x47) return false;
+    socket.unshift(first);
+    this.#web.emit('connection', socket);
+    return true;
+  }
+
+  #hasRoom(): boolean {
+    const core = this.#core;
+    const now = core.clock.monotonic();
+    const connections = core.connections.size;
+    if (now - this.#measuredAt >= MEASURE_MS) {
+      this.#measuredAt = now;
+      this.#limit.measure(connections);
+      this.#addressLimits.forget();
+    }
+    if (connections < this.#limit.max) return true;
+    const code = this.#limit.reason;
+    core.counters.count(`refused_${code}`);
+    this.#refused++;
+    if (now - this.#alarmedAt >= ALARM_MS) {
+      this.#alarmedAt = now;
+      this.#alarm({ code, connections, refused: this.#refused });
+      this.#refused = 0;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,100 @@
+// Tells logic how far sessions are: at once when a session has not reported for a while (`--wait` answers quickly), else
+// with the next round, so that no session reports more than five times a second. Drains of native sessions, which
+// acknowledge by themselves, only move positions and go in a slow round. A failed report is repeated.
+
+import { compareIds, maxId } from '../../protocol/ids.js';
+import type { Clock, Timer } from '../clock.js';
+import type { LogicService } from '../rpc/services.js';
+import type { Counters } from './counters.js';
+import type { Session } from './session.js';
+
+const ROUND_MS = 200;
+const SLOW_ROUND_MS = 1_000;
+
+const Due = { TAKEN: 1, DRAINED: 2 } as const;
+
+/** Reports of one comet. */
+export class ProgressReporter {
+  readonly #logic: Pick<LogicService, 'progress'>;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  #now: Session[] = [];
+  #round: Session[] = [];
+  #slow: Session[] = [];
+  #roundTimer: Timer | undefined;
+  #slowTimer: Timer | undefined;
+
+  constructor(logic: Pick<LogicService, 'progress'>, clock: Clock, counters: Counters) {
+    this.#logic = logic;
+    this.#clock = clock;
+    this.#counters = counters;
+  }
+
+  /** The client took more of its log (`taken`). */
+  taken(session: Session): void {
+    if ((session.reportDue & Due.TAKEN) !== 0) return;
+    session.reportDue |= Due.TAKEN;
+    if (this.#clock.monotonic() - session.reportedAt >= ROUND_MS) {
+      if (this.#now.push(session) === 1) this.#clock.soon(() => this.#reportNow());
+      return;
+    }
+    this.#round.push(session);
+    this.#roundTimer ??= this.#clock.after(ROUND_MS, () => this.#reportRound());
+  }
+
+  /** The kernel took more of a native session's log. */
+  drained(session: Session): void {
+    if ((session.reportDue & Due.DRAINED) !== 0) return;
+    session.reportDue |= Due.DRAINED;
+    this.#slow.push(session);
+    this.#slowTimer ??= this.#clock.after(SLOW_ROUND_MS, () => this.#reportSlow());
+  }
+
+  /** What this session has not reported yet, before it closes. */
+  last(session: Session): void {
+    this.#report(session, false);
+  }
+
+  #reportNow(): void {
+    const sessions = this.#now;
+    this.#now = [];
+    for (const session of sessions) this.#finish(session, Due.TAKEN);
+  }
+
+  #reportRound(): void {
+    const sessions = this.#round;
+    this.#round = [];
+    this.#roundTimer = undefined;
+    for (const session of sessions) this.#finish(session, Due.TAKEN);
+  }
+
+  #reportSlow(): void {
+    const sessions = this.#slow;
+    this.#slow = [];
+    this.#slowTimer = undefined;
+    for (const session of sessions) this.#finish(session, Due.DRAINED);
+  }
+
+  #finish(session: Session, due: number): void {
+    session.reportDue &= ~due;
+    if (!session.closed) this.#report(session, true);
+  }
+
+  #report(session: Session, again: boolean): void {
+    const { handle, taken, reportedTaken, drainedTo, reportedDrained } = session;
+    if (handle === undefined) return;
+    const acknowledge = compareIds(taken, reportedTaken) > 0;
+    if (!acknowledge && compareIds(drainedTo, reportedDrained) <= 0) return;
+    if (acknowledge) session.reportedTaken = taken;
+    session.reportedDrained = maxId(acknowledge ? taken : drainedTo, reportedDrained);
+    session.reportedAt = this.#clock.monotonic();
+    this.#logic.progress(handle, acknowledge ? taken : drainedTo, acknowledge).catch(() => {
+      this.#counters.count('failed_progress');
+      if (!again || session.closed) return;
+      session.reportedTaken = reportedTaken;
+      session.reportedDrained = reportedDrained;
+      if (acknowledge) this.taken(session);
+      else this.drained(session);
+    });
+  }
+}

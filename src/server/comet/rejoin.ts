@@ -1,0 +1,94 @@
+// What a comet does when its lease was lost, or when something was dropped for it: register again, check tokens again, read
+// heads again, in batches that leave the event loop to others. Until it is registered again it writes nothing.
+
+import { DISCONNECT } from '../../protocol/disconnect.js';
+import { pause } from '../clock.js';
+import type { SessionHandle } from '../rpc/services.js';
+import type { CometCore } from './core.js';
+import type { Session } from './session.js';
+
+const BATCH = 250;
+const PAUSE_MS = 5;
+const RETRY_MS = 500;
+
+/** Sessions in batches, as they are when their turn comes. */
+function* batches(core: CometCore): IterableIterator<Session[]> {
+  let batch: Session[] = [];
+  for (const session of [...core.sessions.values()]) {
+    batch.push(session);
+    if (batch.length < BATCH) continue;
+    yield batch.filter((one) => !one.closed);
+    batch = [];
+  }
+  if (batch.length > 0) yield batch.filter((one) => !one.closed);
+}
+
+/** Every topic and every user log is read from where it is. Resolves when all reads are under way or remembered. */
+export async function rereadHeads(core: CometCore): Promise<void> {
+  await Promise.all([...core.topics].map((topic) => topic.resync()));
+  for (const batch of batches(core)) {
+    for (const session of batch) {
+      session.log?.recheck(core.follow, session);
+      if (!session.held && !session.closed) core.ready(session);
+    }
+    await pause(core.clock, PAUSE_MS);
+  }
+}
+
+/** Closes what must not go on: expired, revoked, kicked. Throws what logic throws. */
+export async function revalidate(core: CometCore, sessions: readonly Session[]): Promise<void> {
+  const handles = sessions.flatMap((session) => session.handle ?? []);
+  for (const { session, code } of await core.logic.revalidate(handles)) {
+    core.sessions.get(session)?.close(DISCONNECT[code]);
+  }
+}
+
+/** All sessions, in batches; a failure is counted and the next round tries again. */
+export async function revalidateAll(core: CometCore): Promise<void> {
+  for (const batch of batches(core)) {
+    try {
+      await revalidate(core, batch);
+    } catch {
+      core.counters.count('failed_revalidate');
+    }
+    await pause(core.clock, PAUSE_MS);
+  }
+}
+
+/**
+ * After a new incarnation (the fence is suspended): sessions and topics are registered under it and tokens checked; then
+ * the fence opens and heads are read. Stops when `stillCurrent` says that the lease was lost once more.
+ */
+export async function rejoin(core: CometCore, stillCurrent: () => boolean): Promise<void> {
+  core.counters.fences++;
+  for (const batch of batches(core)) {
+    for (;;) {
+      if (!stillCurrent()) return;
+      try {
+        await register(core, batch);
+        await revalidate(core, batch);
+        break;
+      } catch {
+        core.counters.count('failed_reregister');
+        await pause(core.clock, RETRY_MS);
+      }
+    }
+    await pause(core.clock, PAUSE_MS);
+  }
+  if (!stillCurrent()) return;
+  await core.topics.reregister();
+  if (!stillCurrent()) return;
+  core.fence.suspended = false;
+  await rereadHeads(core);
+}
+
+async function register(core: CometCore, batch: readonly Session[]): Promise<void> {
+  const handles: SessionHandle[] = [];
+  for (const session of batch) {
+    if (session.closed || session.handle === undefined) continue;
+    const { incarnation, seq } = core.identity();
+    session.handle = { ...session.handle, incarnation, seq };
+    handles.push(session.handle);
+  }
+  await core.logic.reregister(handles);
+}
