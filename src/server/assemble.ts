@@ -1,0 +1,292 @@
+/**
+ * The assembly: the one file that knows the engines and which roles run here. It opens the store, joins the registry, wires
+ * comet, logic, queue and job by direct calls, and listens. Whatever fails on the way closes what was opened before.
+ * Stopping goes the other way round: nothing new, what was accepted is applied and told, sessions are closed, the store
+ * last.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { ImgoError } from '../protocol/errors.js';
+import type { NodeId, RoomId } from '../protocol/ids.js';
+import { type Clock, systemClock } from './clock.js';
+import type { Comet } from './comet/comet.js';
+import type { CometOptions } from './comet/options.js';
+import { type Config, isLoopback, type ListenerConfig, listeners } from './config.js';
+import { createJob } from './job/job.js';
+import type { LogicHttp } from './logic/http.js';
+import { importKey } from './logic/keys.js';
+import { type LogicOptions, type LogicParts, logicDefaults } from './logic/options.js';
+import { createLogicService } from './logic/sessions.js';
+import { createEmbeddedQueue } from './queue/embedded.js';
+import { createMemoryRegistry } from './router/memory.js';
+import type { CometService } from './rpc/services.js';
+import type { Buckets, BucketsOptions } from './store/buckets.js';
+import type { Credentials } from './store/credentials.js';
+
+/** What a running server can be reached at. */
+export interface ServerAddresses {
+  /** `http://127.0.0.1:7172` */
+  readonly http: string | undefined;
+  /** `ws://127.0.0.1:8090/sub` */
+  readonly ws: string | undefined;
+  /** `127.0.0.1:8080` */
+  readonly tcp: string | undefined;
+  readonly goim: string | undefined;
+  readonly legacyHttp: string | undefined;
+}
+
+export interface RunningServer {
+  readonly addresses: ServerAddresses;
+  /** development: every listener on loopback and no key. */
+  readonly mode: 'development' | 'production';
+  readonly epoch: number;
+  /** Graceful, within `shutdown_timeout`. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly log: Logger;
+  readonly version: string;
+  /** An API key to import as admin before listening. */
+  readonly adminKey?: string;
+  readonly clock?: Clock;
+}
+
+const LEASE_MS = 10_000;
+const RENEW_MS = 2_000;
+const MAINTAIN_MS = 1_000;
+const QUEUE_BYTES = 64 * 1024 * 1024;
+const FORGET_LOG_AFTER_MS = 30 * 86_400_000;
+const CREDENTIALS_KEPT_MS = 30 * 86_400_000;
+
+/** Opened on the way up, closed on the way down. */
+type Undo = () => PromiseLike<void> | void;
+
+/**
+ * Starts everything in this process.
+ * @throws ImgoError data_locked, data_newer, data_damaged, key_required, port_in_use and the system's errors
+ */
+export async function startServer(config: Config, options: StartOptions): Promise<RunningServer> {
+  const { log, clock = systemClock } = options;
+  const undo: Undo[] = [];
+  const stop = once(async () => {
+    for (const step of undo.reverse()) await step();
+  });
+  try {
+    const { buckets, credentials, close } = await openStore(config, clock, options.version);
+    undo.push(close);
+    const mode = await chooseMode(config, credentials, clock, options.adminKey);
+
+    const registry = createMemoryRegistry({ clock, leaseMs: LEASE_MS });
+    const node = `n-${randomUUID().slice(0, 8)}` as NodeId;
+    let comet: Comet | undefined;
+    const cometFor = (asked: NodeId): CometService | undefined => (asked === node ? comet?.service : undefined);
+    const parts: LogicParts = { buckets, credentials, registry, clock, options: logicOptions(config), cometFor };
+    const logic = createLogicService(parts);
+
+    const queue = createEmbeddedQueue({ epoch: buckets.epoch, clock, maxWaitingBytes: QUEUE_BYTES });
+    const job = createJob({
+      queue,
+      buckets,
+      registry,
+      clock,
+      cometFor: (record) => {
+        const service = cometFor(record.node);
+        if (service === undefined) throw new ImgoError('internal', { detail: 'no such comet in this process' });
+        return service;
+      },
+      onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
+    });
+
+    const { createComet } = await import('./comet/comet.js');
+    comet = await createComet({
+      options: cometOptions(config),
+      logic,
+      registry,
+      clock,
+      log,
+      node,
+      version: options.version,
+      renewMs: RENEW_MS,
+    });
+    const consuming = new AbortController();
+    const running = job.run(consuming.signal);
+    undo.push(async () => {
+      consuming.abort();
+      await queue[Symbol.asyncDispose]();
+      await running;
+    });
+
+    const http = await openHttp(config, { ...parts, queue }, logic, options, mode);
+    await comet.listen();
+    undo.push(() => comet?.stop(config.shutdownTimeoutMs));
+    if (http !== undefined) {
+      await http.listen();
+      undo.push(() => http.stop());
+    }
+    const upkeep = keepUp(buckets, credentials, clock, log);
+    undo.push(() => clock.clear(upkeep));
+    return {
+      addresses: { ...comet.addresses(), ...(http?.addresses() ?? { http: undefined, legacyHttp: undefined }) },
+      mode,
+      epoch: buckets.epoch,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface OpenedStore {
+  readonly buckets: Buckets;
+  readonly credentials: Credentials;
+  readonly close: Undo;
+}
+
+/** Opens the store of a config: for servers, and for `key create` without one. */
+export async function openStore(config: Config, clock: Clock, version: string): Promise<OpenedStore> {
+  const options: BucketsOptions = {
+    keep: config.delivery.keep,
+    rooms: config.rooms.keep,
+    devicesPerUser: config.limits.devicesPerUser,
+    newDevice: config.delivery.newDevice,
+    idempotency: config.delivery.idempotency,
+    forgetLogAfterMs: FORGET_LOG_AFTER_MS,
+  };
+  if (config.data.kind === 'memory') {
+    const { createMemoryBuckets } = await import('./store/memory.js');
+    const { createMemoryCredentials } = await import('./store/memory-credentials.js');
+    const buckets = createMemoryBuckets(options, clock);
+    return { buckets, credentials: createMemoryCredentials(), close: () => buckets[Symbol.asyncDispose]() };
+  }
+  const { openLmdbStore } = await import('./store/lmdb.js');
+  const { reserveBytes } = config.store;
+  const store = await openLmdbStore({ path: config.data.folder, options, clock, version, reserveBytes });
+  return {
+    buckets: store.buckets,
+    credentials: store.credentials,
+    close: () => store[Symbol.asyncDispose](),
+  };
+}
+
+/** Imports the key that was given, and refuses to face a network without one. */
+async function chooseMode(
+  config: Config,
+  credentials: Credentials,
+  clock: Clock,
+  adminKey: string | undefined,
+): Promise<'development' | 'production'> {
+  if (adminKey !== undefined) {
+    await importKey(credentials, clock, adminKey, { name: 'key file', scopes: ['admin'], ttlMs: undefined });
+  }
+  const now = clock.now();
+  const keys = await credentials.keys();
+  if (keys.some((key) => key.revokedAt === undefined && (key.expiresAt ?? now + 1) > now)) return 'production';
+  const exposed = listeners(config).find(([, { host }]) => !isLoopback(host));
+  if (exposed !== undefined) {
+    const [, { host, port }] = exposed;
+    throw new ImgoError('key_required', { host, port: String(port) });
+  }
+  return 'development';
+}
+
+async function openHttp(
+  config: Config,
+  parts: LogicParts & { readonly queue: ReturnType<typeof createEmbeddedQueue> },
+  service: ReturnType<typeof createLogicService>,
+  options: StartOptions,
+  mode: 'development' | 'production',
+): Promise<LogicHttp | undefined> {
+  const { http, legacyHttp, origins } = config.listen;
+  if (http === undefined) return undefined;
+  const { createLogicHttp } = await import('./logic/http.js');
+  return createLogicHttp({
+    ...parts,
+    service,
+    log: options.log,
+    version: options.version,
+    http: addressOf(http),
+    legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
+    development: mode === 'development',
+    origins,
+  });
+}
+
+function keepUp(buckets: Buckets, credentials: Credentials, clock: Clock, log: Logger): ReturnType<Clock['every']> {
+  let busy = false;
+  let turns = 0;
+  return clock.every(MAINTAIN_MS, () => {
+    if (busy) return;
+    busy = true;
+    turns++;
+    const work = [buckets.maintain()];
+    if (turns % 3_600 === 0) work.push(credentials.forget(clock.now() - CREDENTIALS_KEPT_MS));
+    Promise.all(work)
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'upkeep of the store failed; it is tried again'))
+      .finally(() => {
+        busy = false;
+      });
+  });
+}
+
+function logicOptions(config: Config): LogicOptions {
+  const { limits, rooms, auth, delivery, legacy } = config;
+  return {
+    ...logicDefaults,
+    sessionsPerUser: limits.sessionsPerUser,
+    onTooMany: limits.onTooMany,
+    roomsJoin: rooms.join,
+    defaultRoom: legacy.defaultRoom === '' ? undefined : (legacy.defaultRoom as RoomId),
+    tokenTtlMs: auth.tokenTtlMs,
+    weakTokens: auth.weakTokens,
+    payloadBytes: limits.payloadBytes,
+    userTtlMs: delivery.keep.ageMs,
+    roomTtlMs: rooms.keep.ageMs,
+  };
+}
+
+function cometOptions(config: Config): CometOptions {
+  const { listen, limits, delivery, fanout } = config;
+  return {
+    listen: {
+      tcp: listen.tcp && addressOf(listen.tcp),
+      ws: listen.ws && addressOf(listen.ws),
+      goim: listen.goim && addressOf(listen.goim),
+      reusePort: false,
+      backlog: 4_096,
+      origins: listen.origins,
+      hosts: undefined,
+    },
+    limits: {
+      maxConns: limits.maxConns === 'auto' ? Number.POSITIVE_INFINITY : limits.maxConns,
+      reserveFds: limits.reserveFds,
+      frameBytes: limits.frameBytes,
+      handshakeMs: limits.handshakeMs,
+      idleMs: limits.idleMs,
+      roomsPerSession: limits.roomsPerSession,
+      perAddress: { conns: limits.connsPerAddress, rate: limits.connRatePerAddress },
+      inboundPerSecond: limits.inboundPerSecond,
+      lag: { maxBytes: limits.lagBytes, policy: limits.lagPolicy },
+    },
+    delivery: { legacyAck: delivery.legacyAck },
+    fanout: {
+      windowMs: fanout.windowMs,
+      yieldEvery: fanout.yieldEvery,
+      oneFramePerWrite: fanout.oneFramePerWrite.includes('tcp'),
+      paceMs: fanout.frameIntervalMs,
+    },
+  };
+}
+
+function addressOf({ host, port }: ListenerConfig): { readonly host: string; readonly port: number } {
+  return { host, port };
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => {
+    running ??= run();
+    return running;
+  };
+}
