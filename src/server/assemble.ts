@@ -4,7 +4,6 @@
  * Stopping goes the other way round: nothing new, what was accepted is applied and told, sessions are closed, the store
  * last.
  */
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
 import type { NodeId, RoomId } from '../protocol/ids.js';
@@ -78,7 +77,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
     const mode = await chooseMode(config, credentials, clock, options.adminKey);
 
     const registry = createMemoryRegistry({ clock, leaseMs: LEASE_MS });
-    const node = `n-${randomUUID().slice(0, 8)}` as NodeId;
+    const node = `n-${Buffer.from(clock.randomBytes(4)).toString('hex')}` as NodeId;
     let comet: Comet | undefined;
     const cometFor = (asked: NodeId): CometService | undefined => (asked === node ? comet?.service : undefined);
     const parts: LogicParts = { buckets, credentials, registry, clock, options: logicOptions(config), cometFor };
