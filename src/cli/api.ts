@@ -117,7 +117,6 @@ export function path(...parts: readonly string[]): string {
 export async function* pages<T>(
   api: Api,
   at: string,
-  field: string,
   query: Readonly<Record<string, string | undefined>> = {},
 ): AsyncGenerator<readonly T[]> {
   let after: string | undefined;
@@ -126,7 +125,7 @@ export async function* pages<T>(
     for (const [name, value] of Object.entries({ ...query, after })) if (value !== undefined) search.set(name, value);
     const text = search.toString();
     const page: Readonly<Record<string, unknown>> = await api.json({ path: text === '' ? at : `${at}?${text}` });
-    const items = page[field];
+    const items = page['items'];
     yield Array.isArray(items) ? (items as readonly T[]) : [];
     after = typeof page['next'] === 'string' ? page['next'] : undefined;
   } while (after !== undefined);

@@ -38,8 +38,8 @@ function explain(error: OclifError): string {
   const wrong = error.constructor.name === 'NonExistentFlagsError' ? error.flags?.[0] : undefined;
   if (wrong !== undefined) {
     const known = Object.keys(error.parse?.input?.flags ?? {});
-    const near = nearest(wrong.replace(/^--?/, ''), known);
-    return `${wrong} is not a flag of this command.${near === undefined ? '' : ` Did you mean --${near}?`}`;
+    const near = nearest((wrong.split('=')[0] ?? '').replace(/^--?/, ''), known);
+    return `${wrong.split('=')[0]} is not a flag of this command.${near === undefined ? '' : ` Did you mean --${near}?`}`;
   }
   if (error.constructor.name === 'UnexpectedArgsError') {
     const count = error.args?.length ?? 1;

@@ -20,12 +20,15 @@ export class ExchangeError extends Error {
   readonly why: string;
   /** The request left this process: the server may have acted on it. */
   readonly sent: boolean;
+  /** What had come of an answer that broke off; its status was 200. */
+  readonly partial: Buffer | undefined;
 
-  constructor(why: string, sent: boolean, options: { readonly cause: unknown }) {
+  constructor(why: string, sent: boolean, options: { readonly cause: unknown; readonly partial?: Buffer | undefined }) {
     super(`${why}${sent ? ', after the request was sent' : ''}`, options);
     this.name = 'ExchangeError';
     this.why = why;
     this.sent = sent;
+    this.partial = options.partial;
   }
 }
 
@@ -68,7 +71,10 @@ export async function exchange(request: Exchange): Promise<Answer> {
         body: Buffer.concat(chunks),
       });
     });
-    response.on('error', (error) => reject(new ExchangeError(explain(error), true, { cause: error })));
+    response.on('error', (error) => {
+      const partial = response.statusCode === 200 ? Buffer.concat(chunks) : undefined;
+      reject(new ExchangeError(explain(error), true, { cause: error, partial }));
+    });
   });
   call.on('socket', (socket) => {
     if (socket.connecting) socket.once('connect', () => (connected = true));

@@ -1,7 +1,7 @@
 // Secrets that a command is given: files, standard input, the environment; never arguments, which every user of the
 // machine can read. They are trimmed of the line end that editors add.
 
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { ImgoError } from '../protocol/errors.js';
 
 /** A secret is one short line. */
@@ -48,11 +48,27 @@ export function readKey(keyFile: string | undefined, fallback: string | undefine
   return fallback === undefined ? undefined : readSecret(fallback);
 }
 
+/** A client's token: a file, `-`, or IMGO_TOKEN. @throws ImgoError usage, file_unreadable */
+export function readToken(file: string | undefined, command: string): string {
+  if (file !== undefined) return readSecret(file);
+  const token = process.env['IMGO_TOKEN']?.trim();
+  if (token !== undefined && token !== '') return token;
+  throw new ImgoError('usage', { detail: 'There is no token: give a file, - for stdin, or IMGO_TOKEN.', command });
+}
+
+/** A file for a secret that does not exist yet. */
+export interface SecretFile {
+  /** Once. */
+  readonly write: (secret: string) => void;
+  /** There will be no secret. */
+  readonly discard: () => void;
+}
+
 /**
  * Opens a new file that only its owner can read, before the secret exists: a failure costs nothing. Never replaces one.
  * @throws ImgoError file_exists, file_unreadable
  */
-export function reserveSecretFile(file: string): (secret: string) => void {
+export function reserveSecretFile(file: string): SecretFile {
   let fd: number;
   try {
     fd = openSync(file, 'wx', 0o600);
@@ -61,11 +77,14 @@ export function reserveSecretFile(file: string): (secret: string) => void {
     if (code === 'EEXIST') throw new ImgoError('file_exists', { file });
     throw new ImgoError('file_unreadable', { file, detail: code ?? 'it cannot be written' });
   }
-  return (secret) => {
-    try {
+  return {
+    write(secret) {
       writeSync(fd, `${secret}\n`);
-    } finally {
       closeSync(fd);
-    }
+    },
+    discard() {
+      closeSync(fd);
+      rmSync(file, { force: true });
+    },
   };
 }

@@ -1,0 +1,168 @@
+// The life of a server under `serve`: ports settled, started, announced, stopped by a signal. Everything that other
+// commands and scripts see of a start is here: the run file, the banner or the ready line, the exit status.
+
+import { ImgoError } from '../../protocol/errors.js';
+import type { RunningServer } from '../../server/assemble.js';
+import { type Config, listeners } from '../../server/config.js';
+import { readPackage } from '../oclif.js';
+import type { Output } from '../output.js';
+import { asTyped } from '../own-name.js';
+import { writeRunFile } from '../run-files.js';
+import { localise } from '../style.js';
+import { banner, otherNode } from './banner.js';
+import { portHolder } from './port-holder.js';
+import { inUse, type Move, settlePorts } from './ports.js';
+
+/** What `serve` adds to the configuration. */
+export interface ServeOptions {
+  /** A bare key to import as admin. */
+  readonly importKey: string | undefined;
+  /** Where it was read from, for the run file. */
+  readonly keyFile: string | undefined;
+}
+
+/** Another program may take a port between the look and the start. */
+const START_ATTEMPTS = 3;
+/** What a graceful stop may take beyond its own limit before the process ends all the same. */
+const STOP_GRACE_MS = 2_000;
+
+/** Runs a server until a signal stops it. Resolves when it has stopped. */
+export async function runServer(config: Config, options: ServeOptions, output: Output): Promise<void> {
+  const begun = performance.timeOrigin;
+  const theirNode = otherNode();
+  const stopped = nextSignal();
+  const { server, moves } = await start(config, options);
+  if (moves.length > 0 && server.mode === 'production') {
+    await server.stop();
+    const [move] = moves;
+    if (move !== undefined) throw inUse(move.listener, config.listen.host, move.from, move.holder, move.to);
+  }
+  const removeRunFile = announceToCommands(config, server, options);
+  try {
+    if (output.json) await output.object(readyLine(config, server));
+    else if (!output.quiet) {
+      const facts = { ...textAddresses(server), mode: server.mode, moves, version: readPackage().version };
+      const data = config.data.kind === 'memory' ? undefined : config.data.shown;
+      process.stderr.write(banner({ ...facts, data, otherNode: await theirNode, readyMs: Date.now() - begun }));
+    }
+    const reason = await stopped;
+    if (!output.json) output.note('Stopping: what was accepted is kept, clients are told. Ctrl-C again ends at once.');
+    await stopWithin(server, config.shutdownTimeoutMs + STOP_GRACE_MS);
+    if (output.json) await output.object({ event: 'stopped', reason });
+    else output.note('Stopped.');
+  } finally {
+    removeRunFile?.();
+  }
+}
+
+async function start(
+  config: Config,
+  options: ServeOptions,
+): Promise<{ server: RunningServer; moves: readonly Move[] }> {
+  const [{ startServer }, { createLog }] = await Promise.all([import('../../server/assemble.js'), import('./log.js')]);
+  const { importKey: adminKey } = options;
+  const startOptions = {
+    log: createLog(config.log),
+    version: readPackage().version,
+    ...(adminKey === undefined ? {} : { adminKey }),
+  };
+  for (let attempt = 1; ; attempt++) {
+    const settled = await settlePorts(config);
+    try {
+      const server = await startServer(settled.config, startOptions);
+      return { server, moves: settled.moves };
+    } catch (error) {
+      const taken = addressInUse(error, settled.config);
+      if (taken === undefined) throw error;
+      if (attempt < START_ATTEMPTS) continue;
+      throw inUse(taken.listener, taken.host, taken.port, portHolder(taken.port), taken.port + 1);
+    }
+  }
+}
+
+interface Taken {
+  readonly listener: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Which listener the system refused, when that is what failed. */
+function addressInUse(error: unknown, config: Config): Taken | undefined {
+  const { code, port } = error as NodeJS.ErrnoException & { readonly port?: number };
+  if (code !== 'EADDRINUSE') return undefined;
+  const [listener, { host }] = listeners(config).find(([, one]) => one.port === port) ?? [
+    'http',
+    { host: '127.0.0.1' },
+  ];
+  return { listener, host, port: port ?? 0 };
+}
+
+type TextAddresses = Record<'http' | 'ws' | 'tcp' | 'goim' | 'legacyHttp', string | undefined>;
+
+function textAddresses({ addresses }: RunningServer): TextAddresses {
+  const { http, ws, tcp, goim, legacyHttp } = addresses;
+  return { http, ws, tcp, goim, legacyHttp };
+}
+
+function readyLine(config: Config, server: RunningServer): object {
+  const { http, ws, tcp, goim, legacyHttp } = server.addresses;
+  const data = config.data.kind === 'memory' ? 'memory' : config.data.folder;
+  const { pid } = process;
+  return {
+    event: 'ready',
+    pid,
+    http,
+    tcp,
+    ws,
+    goim,
+    legacyHttp,
+    data,
+    mode: server.mode,
+    roles: ['comet', 'logic', 'job'],
+  };
+}
+
+function announceToCommands(config: Config, server: RunningServer, options: ServeOptions): (() => void) | undefined {
+  const { http, ws, tcp, goim, legacyHttp } = server.addresses;
+  if (http === undefined) return undefined;
+  return writeRunFile({
+    http,
+    ...(ws === undefined ? {} : { ws }),
+    ...(tcp === undefined ? {} : { tcp }),
+    ...(goim === undefined ? {} : { goim }),
+    ...(legacyHttp === undefined ? {} : { legacyHttp }),
+    data: config.data.kind === 'memory' ? 'memory' : config.data.folder,
+    mode: server.mode,
+    version: readPackage().version,
+    since: Date.now(),
+    ...(options.keyFile === undefined ? {} : { keyFile: options.keyFile }),
+  });
+}
+
+/** The first signal that asks for a stop; a second SIGINT, or SIGTERM after it, ends the process at once. */
+function nextSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let asked = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (asked && signal === 'SIGINT') process.exit(130);
+      asked = true;
+      resolve(signal);
+    });
+  }
+  return promise;
+}
+
+async function stopWithin(server: RunningServer, limitMs: number): Promise<void> {
+  const late = setTimeout(() => {
+    process.stderr.write(localise(asTyped('✖ The server did not stop in time.\n')));
+    process.exit(1);
+  }, limitMs);
+  try {
+    await server.stop();
+  } catch (error) {
+    throw error instanceof ImgoError ? error : new ImgoError('internal', {}, { cause: error });
+  } finally {
+    clearTimeout(late);
+  }
+}

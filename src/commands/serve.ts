@@ -1,0 +1,47 @@
+// `imgo serve`: one server on this machine, until a signal stops it.
+
+import { resolve } from 'node:path';
+import * as Flags from '@oclif/core/flags';
+import { BaseCommand } from '../cli/base.js';
+import { configFlags, loadFromFlags } from '../cli/serve/config-flags.js';
+
+export default class Serve extends BaseCommand {
+  static override summary = 'Run a server: accepts pushes over HTTP, holds clients over TCP and WebSocket';
+  static override description =
+    'Without a key it listens on this machine only. SIGTERM or Ctrl-C stops it: what was accepted is kept.';
+  static override flags = {
+    ...configFlags,
+    check: Flags.boolean({ summary: 'check settings and ports, start nothing' }),
+  };
+  static override examples = [
+    { description: 'For development', command: '<%= config.bin %> serve' },
+    {
+      description: 'For a test: any free ports, nothing kept',
+      command: '<%= config.bin %> serve --memory --http 0 --ws 0 --tcp 0 --json',
+    },
+    {
+      description: 'For everybody',
+      command: '<%= config.bin %> serve --host 0.0.0.0 --key-file imgo.key --origin https://app.example.com',
+    },
+  ];
+
+  override async run(): Promise<void> {
+    const { flags } = await this.parse(Serve);
+    const output = this.outputFor(flags);
+    const [{ config, file }, { readKey }] = await Promise.all([loadFromFlags(flags), import('../cli/secrets.js')]);
+    const importKey = readKey(flags['key-file'], undefined);
+    if (flags.check) {
+      const { settlePorts } = await import('../cli/serve/ports.js');
+      const { moves } = await settlePorts(config);
+      for (const { listener, from, to, holder } of moves)
+        output.warn(`${listener} would be on ${to}: ${holder} has ${from}.`);
+      if (flags.json) await output.object({ valid: true, file: file ?? null });
+      else output.note('Settings and ports are fine.');
+      return;
+    }
+    const { runServer } = await import('../cli/serve/run.js');
+    const keyFile = flags['key-file'];
+    const known = keyFile === undefined || keyFile === '-' ? undefined : resolve(keyFile);
+    await runServer(config, { importKey, keyFile: known }, output);
+  }
+}
