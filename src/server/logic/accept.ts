@@ -47,11 +47,16 @@ interface Pending {
   readonly expire: () => void;
 }
 
+/** Upper bounds of the latency histogram; one more bucket is above the last. */
+export const LATENCY_BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000] as const;
+
 /** Between two looks at what is overdue. */
 const LOOK_MS = 250;
 
 export class Acceptor {
   readonly counters: AcceptCounters = { accepted: { user: 0, users: 0, room: 0, all: 0, ephemeral: 0 }, refused: {} };
+  /** From a valid push to its acceptance. */
+  readonly latency = { counts: new Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
   readonly #queue: Queue;
   readonly #clock: Clock;
   readonly #options: LogicOptions;
@@ -149,14 +154,16 @@ export class Acceptor {
   /** The outcome in time, or `outcome_unknown`. One timer for all. */
   #within<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
+      const since = this.#clock.monotonic();
       const pending: Pending = {
-        until: this.#clock.monotonic() + this.#options.acceptDeadlineMs,
+        until: since + this.#options.acceptDeadlineMs,
         expire: () => reject(new ImgoError('outcome_unknown')),
       };
       this.#pending.add(pending);
       work.then(
         (value) => {
           this.#pending.delete(pending);
+          this.#took(this.#clock.monotonic() - since);
           resolve(value);
         },
         (error: unknown) => {
@@ -165,6 +172,13 @@ export class Acceptor {
         },
       );
     });
+  }
+
+  #took(ms: number): void {
+    let index = 0;
+    while (index < LATENCY_BOUNDS_MS.length && ms > (LATENCY_BOUNDS_MS[index] as number)) index++;
+    this.latency.counts[index] = (this.latency.counts[index] ?? 0) + 1;
+    this.latency.sumMs += ms;
   }
 
   #expire(): void {

@@ -7,11 +7,18 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
 import { Acceptor } from './accept.js';
 import { Access, KEYLESS } from './access.js';
+import { type GoimNodes, registerGoim } from './legacy-goim.js';
+import { registerImgo } from './legacy-imgo.js';
 import type { LogicLogger, PushParts } from './options.js';
 import { logDefect, problemText, sendProblem, toImgoError } from './problem.js';
 import { registerBatch } from './routes/batch.js';
+import { registerCluster } from './routes/cluster.js';
+import { registerKeys } from './routes/keys.js';
+import { registerLogs } from './routes/logs.js';
+import { registerProbes } from './routes/probes.js';
 import { registerPush } from './routes/push.js';
 import type { RouteContext } from './routes/route.js';
+import { registerKicks, registerSessions } from './routes/sessions.js';
 import { registerTokens } from './routes/tokens.js';
 import { compileSerializer, compileValidator, describeApi } from './schemas.js';
 import type { Logic } from './sessions.js';
@@ -34,6 +41,8 @@ export interface LogicHttpOptions extends PushParts {
   readonly development: boolean;
   /** `listen.origins`. */
   readonly origins: readonly string[];
+  /** Where goim's clients connect, for `/goim/nodes/weighted`; asked for with each call. */
+  readonly goimNodes?: () => GoimNodes | undefined;
   /** Connections at a time; more are closed at once. */
   readonly maxConnections?: number;
 }
@@ -52,22 +61,72 @@ export interface LogicHttp {
 export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const acceptor = new Acceptor(options);
   const access = new Access(options);
-  const context: RouteContext = { ...options, acceptor, access, tokens: new Tokens(options) };
-  const app = createApp(options, context);
+  let stopping = false;
+  const context: RouteContext = {
+    ...options,
+    acceptor,
+    access,
+    tokens: new Tokens(options),
+    stopping: () => stopping,
+  };
+  const app = createApp(options, context, registerNative);
+  const legacy = options.legacyHttp === undefined ? undefined : createApp(options, context, registerKeyless);
+  const close = async () => {
+    await Promise.all([app.close(), legacy?.close()]);
+    acceptor.stop();
+  };
   return {
     app,
     async listen() {
-      await app.listen({ host: options.http.host, port: options.http.port });
+      try {
+        await app.listen({ host: options.http.host, port: options.http.port });
+        if (legacy !== undefined && options.legacyHttp !== undefined) {
+          await legacy.listen({ host: options.legacyHttp.host, port: options.legacyHttp.port });
+          options.log.warn(
+            { address: addressOf(legacy) },
+            'imgo and goim callers need no key on this port: whoever reaches it can push to everybody',
+          );
+        }
+      } catch (error) {
+        await close();
+        throw error;
+      }
     },
-    addresses: () => ({ http: addressOf(app), legacyHttp: undefined }),
+    addresses: () => ({ http: addressOf(app), legacyHttp: legacy === undefined ? undefined : addressOf(legacy) }),
     async stop() {
-      acceptor.stop();
-      await app.close();
+      stopping = true;
+      await close();
     },
   };
 }
 
-function createApp(options: LogicHttpOptions, context: RouteContext): FastifyInstance {
+type Register = (app: FastifyInstance, context: RouteContext) => void;
+
+/** Everything: each file of routes in a scope of its own, because bodies and keys differ. */
+function registerNative(app: FastifyInstance, context: RouteContext): void {
+  for (const register of [
+    registerPush,
+    registerBatch,
+    registerTokens,
+    registerKeys,
+    registerSessions,
+    registerKicks,
+    registerLogs,
+    registerCluster,
+    registerProbes,
+  ]) {
+    app.register(async (scope) => register(scope, context));
+  }
+  app.register(async (scope) => registerImgo(scope, context, false));
+  app.register(async (scope) => registerGoim(scope, context, false));
+}
+
+function registerKeyless(app: FastifyInstance, context: RouteContext): void {
+  app.register(async (scope) => registerImgo(scope, context, true));
+  app.register(async (scope) => registerGoim(scope, context, true));
+}
+
+function createApp(options: LogicHttpOptions, context: RouteContext, register: Register): FastifyInstance {
   const app = Fastify({
     logger: false,
     bodyLimit: options.options.requestBytes,
@@ -77,11 +136,7 @@ function createApp(options: LogicHttpOptions, context: RouteContext): FastifyIns
     // A name of 128 bytes, percent-encoded.
     routerOptions: { maxParamLength: 384 },
     clientErrorHandler(_error, socket) {
-      const body = problemText(new ImgoError('invalid_request', { detail: 'it breaks the rules of HTTP' }));
-      if (!socket.writable) return;
-      socket.end(
-        `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      );
+      if (socket.writable) socket.end(BAD_HTTP);
     },
   });
   app.server.maxConnections = options.maxConnections ?? 10_000;
@@ -93,9 +148,15 @@ function createApp(options: LogicHttpOptions, context: RouteContext): FastifyIns
     if (error.code === 'internal') logDefect(options.log, request, error);
     return sendProblem(reply, error);
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, new ImgoError('not_found', { path: pathOf(request.url) })),
-  );
+  const methods = new KnownPaths();
+  app.addHook('onRoute', (route) => methods.add(route.url, route.method));
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request.url);
+    const allowed = methods.of(path);
+    if (allowed.length === 0) return sendProblem(reply, new ImgoError('not_found', { path }));
+    reply.header('allow', allowed.join(', '));
+    return sendProblem(reply, new ImgoError('method_not_allowed', { method: request.method }));
+  });
   app.addHook('onRequest', (request, _reply, done) => {
     try {
       request.caller = KEYLESS;
@@ -106,13 +167,31 @@ function createApp(options: LogicHttpOptions, context: RouteContext): FastifyIns
     }
   });
   app.register(swagger, describeApi(options.version));
-  app.register(async (scope) => registerPush(scope, context));
-  app.register(async (scope) => registerBatch(scope, context));
-  app.register(async (scope) => registerTokens(scope, context));
-  app.register(async (scope) => {
-    scope.get('/openapi.json', { schema: { summary: 'This description' } }, () => app.swagger());
-  });
+  register(app, context);
   return app;
+}
+
+const BAD_HTTP = (() => {
+  const body = problemText(new ImgoError('invalid_request', { detail: 'it breaks the rules of HTTP' }));
+  const length = Buffer.byteLength(body);
+  return `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`;
+})();
+
+/** Which methods a path has: a wrong one is told apart from a wrong path. */
+class KnownPaths {
+  readonly #paths = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();
+
+  add(url: string, method: string | readonly string[]): void {
+    const known = this.#paths.get(url);
+    const path = known ?? { pattern: new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`), methods: new Set<string>() };
+    this.#paths.set(url, path);
+    for (const one of typeof method === 'string' ? [method] : method) path.methods.add(one);
+  }
+
+  of(path: string): readonly string[] {
+    for (const { pattern, methods } of this.#paths.values()) if (pattern.test(path)) return [...methods];
+    return [];
+  }
 }
 
 /** Without the query: it may carry what is secret. */

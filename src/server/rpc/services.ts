@@ -93,6 +93,8 @@ export interface Notification {
   readonly operation: number | undefined;
   readonly acceptedAt: number;
   readonly ephemeral: boolean;
+  /** Ephemeral, and only for this session whatever it reads (goim's push by key); `log` says nothing then. */
+  readonly session?: SessionId;
 }
 
 export interface SessionInfo extends SessionRecord {

@@ -1,0 +1,89 @@
+// What logic asks of all comets at once: their figures, a session, members of rooms. A comet that does not answer in time is
+// left out, so that one that hangs does not hang those who ask.
+
+import type { NodeId, RoomId, SessionId } from '../../protocol/ids.js';
+import { pause } from '../clock.js';
+import type { CometService, CometStats, SessionInfo } from '../rpc/services.js';
+import type { LogicParts } from './options.js';
+
+type CometParts = Pick<LogicParts, 'registry' | 'clock' | 'options' | 'cometFor'>;
+
+/** Members of a room on one comet. */
+export interface RoomHolder {
+  readonly node: NodeId;
+  readonly members: number;
+}
+
+/** Of every live comet that answers, by node. */
+export async function allStats(parts: CometParts): Promise<ReadonlyMap<NodeId, CometStats>> {
+  const comets = await parts.registry.comets();
+  const answers = await Promise.all(comets.map(({ node }) => ask(parts, node, (comet) => comet.stats())));
+  return new Map(
+    answers.flatMap((stats, index) => {
+      const node = comets[index]?.node;
+      return stats === undefined || node === undefined ? [] : [[node, stats] as const];
+    }),
+  );
+}
+
+/** A live session, wherever it is. */
+export async function findSession(parts: CometParts, session: SessionId): Promise<SessionInfo | undefined> {
+  const comets = await parts.registry.comets();
+  const found = await Promise.all(comets.map(({ node }) => ask(parts, node, (comet) => comet.session(session))));
+  return found.find((info) => info !== undefined);
+}
+
+/** The same of a session whose comet is known. */
+export function sessionOn(parts: CometParts, node: NodeId, session: SessionId): Promise<SessionInfo | undefined> {
+  return ask(parts, node, (comet) => comet.session(session));
+}
+
+/** Which comets have members of these rooms, and how many; in the order asked. */
+export async function roomHolders(
+  parts: CometParts,
+  rooms: readonly RoomId[],
+): Promise<readonly (readonly RoomHolder[])[]> {
+  const comets = await parts.registry.cometsOf(rooms);
+  return Promise.all(
+    rooms.map(async (room, index) => {
+      const holders = (comets[index] ?? []).map(async ({ node }) => ({
+        node,
+        members: (await ask(parts, node, (comet) => comet.members(room))) ?? 0,
+      }));
+      return Promise.all(holders);
+    }),
+  );
+}
+
+/** How many in all. */
+export function memberCount(holders: readonly RoomHolder[]): number {
+  return holders.reduce((sum, { members }) => sum + members, 0);
+}
+
+/** Members by room name, of every room that has any. */
+export async function membersByRoom(parts: CometParts): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for (const { topics } of (await allStats(parts)).values()) {
+    for (const { log, members } of topics) {
+      if (!log.startsWith('room:') || members === 0) continue;
+      const room = log.slice('room:'.length);
+      counts.set(room, (counts.get(room) ?? 0) + members);
+    }
+  }
+  return counts;
+}
+
+async function ask<T>(
+  parts: CometParts,
+  node: NodeId,
+  question: (comet: CometService) => Promise<T>,
+): Promise<T | undefined> {
+  const comet = parts.cometFor(node);
+  if (comet === undefined) return undefined;
+  const aborter = new AbortController();
+  const late = pause(parts.clock, parts.options.confirmMs, aborter.signal).then(() => undefined);
+  const answer = question(comet).catch(() => undefined);
+  const first = await Promise.race([answer, late]);
+  aborter.abort();
+  return first;
+}

@@ -1,0 +1,57 @@
+// Probes, metrics, the description of the API and a pointer at the root.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { allStats } from '../comets.js';
+import { Metrics } from '../metrics.js';
+import { type RouteContext, requireScope } from './route.js';
+
+const POINTER =
+  'imgo: push messages to connected clients.\nGET /openapi.json describes the API, GET /readyz tells whether it is ready.\n';
+
+export function registerProbes(scope: FastifyInstance, context: RouteContext): void {
+  const tags = ['probes'];
+
+  scope.get(
+    '/',
+    { schema: { summary: 'Where to go from here', tags, response: { 200: z.string() } } },
+    (_request, reply) => reply.header('content-type', 'text/plain; charset=utf-8').send(POINTER),
+  );
+
+  scope.get(
+    '/healthz',
+    { schema: { summary: 'The process runs', tags, response: { 200: z.object({ ok: z.literal(true) }) } } },
+    async () => ({ ok: true }),
+  );
+
+  const ready = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
+  scope.get(
+    '/readyz',
+    { schema: { summary: 'Pushes can be accepted', tags, response: { 200: ready, 503: ready } } },
+    async (_request, reply) => {
+      const reasons: string[] = [];
+      const { writable, code } = context.buckets.health();
+      if (!writable) reasons.push(code ?? 'store_full');
+      if (context.stopping()) reasons.push('shutting_down');
+      await context.registry.comets().catch(() => reasons.push('registry'));
+      if (reasons.length > 0) reply.code(503).header('retry-after', '1');
+      return { ready: reasons.length === 0, reasons };
+    },
+  );
+
+  scope.get('/openapi.json', { schema: { summary: 'This description', tags } }, async () => scope.swagger());
+
+  scope.register(async (inner) => {
+    requireScope(inner, context.access, 'read');
+    const metrics = new Metrics(context);
+    inner.addHook('onClose', async () => metrics.stop());
+    inner.get(
+      '/metrics',
+      { schema: { summary: "Figures in Prometheus' format", tags, response: { 200: z.string() } } },
+      async (_request, reply) => {
+        const text = await metrics.text((await allStats(context)).values());
+        return reply.header('content-type', metrics.contentType).send(text);
+      },
+    );
+  });
+}

@@ -1,0 +1,148 @@
+// Presence and kick: who is connected, where, how far each has read; and closing sessions by an operator's word.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { ImgoError } from '../../../protocol/errors.js';
+import { formatId, type NodeId, type SessionId, type UserId } from '../../../protocol/ids.js';
+import type { SessionInfo } from '../../rpc/services.js';
+import type { SessionState } from '../../store/buckets.js';
+import { findSession, sessionOn } from '../comets.js';
+import { disconnectOn, disconnectSessions } from '../disconnects.js';
+import { isoTime, limit, name } from '../schemas.js';
+import { type RouteContext, requireScope } from './route.js';
+
+const sessionInfo = z.object({
+  session: z.string(),
+  user: z.string().nullable(),
+  device: z.string().describe('Empty: anonymous'),
+  token: z.string().nullable(),
+  node: z.string(),
+  dialect: z.string(),
+  transport: z.enum(['tcp', 'ws']),
+  peer: z.string(),
+  since: z.iso.datetime(),
+  position: z.string().describe('Acknowledged or drained up to here'),
+  sentTo: z.string().nullable().describe('null, and so for the rest: its comet did not answer'),
+  lagBytes: z.int().nullable(),
+  rooms: z.array(z.string()).nullable(),
+  state: z.enum(['streaming', 'catching_up', 'held']).nullable(),
+});
+const sessionPage = z.object({ items: z.array(sessionInfo), next: z.string().nullable() });
+const closed = z.object({ closed: z.int() });
+const byId = z.object({ id: z.string().min(1).max(256) });
+const byUser = z.object({ uid: name });
+
+export function registerSessions(scope: FastifyInstance, context: RouteContext): void {
+  requireScope(scope, context.access, 'read');
+  const tags = ['sessions'];
+
+  scope.get(
+    '/v1/users/:uid/sessions',
+    { schema: { summary: 'Live sessions of a user', tags, params: byUser, response: { 200: sessionPage } } },
+    async (request) => {
+      const [states = []] = await context.buckets.sessionsOf([(request.params as { uid: UserId }).uid]);
+      return { items: await showAll(context, states), next: null };
+    },
+  );
+
+  scope.get(
+    '/v1/sessions',
+    {
+      schema: {
+        summary: 'Live sessions by id, page by page',
+        tags,
+        querystring: z.strictObject({
+          user: name.optional(),
+          node: name.optional(),
+          after: z.string().max(256).optional(),
+          limit,
+        }),
+        response: { 200: sessionPage },
+      },
+    },
+    async (request) => {
+      const query = request.query as { user?: UserId; node?: NodeId; after?: SessionId; limit: number };
+      const states = await context.buckets.sessions({
+        after: query.after,
+        limit: query.limit,
+        ...(query.user === undefined ? {} : { user: query.user }),
+        ...(query.node === undefined ? {} : { comet: query.node }),
+      });
+      const next = states.length < query.limit ? null : (states.at(-1)?.session ?? null);
+      return { items: await showAll(context, states), next };
+    },
+  );
+
+  scope.get(
+    '/v1/sessions/:id',
+    { schema: { summary: 'One live session', tags, params: byId, response: { 200: sessionInfo } } },
+    async (request) => {
+      const { id } = request.params as { id: SessionId };
+      const info = await findSession(context, id);
+      if (info === undefined) throw new ImgoError('session_not_found', { id: shown(id) });
+      return show(info, info);
+    },
+  );
+}
+
+export function registerKicks(scope: FastifyInstance, context: RouteContext): void {
+  requireScope(scope, context.access, 'admin');
+  const tags = ['sessions'];
+
+  scope.delete(
+    '/v1/sessions/:id',
+    { schema: { summary: 'Close a session', tags, params: byId, response: { 200: closed } } },
+    async (request) => {
+      const { id } = request.params as { id: SessionId };
+      const target = { kind: 'session', session: id } as const;
+      // Remembered first: a comet that cannot be reached learns it when it asks which of its sessions are still good.
+      context.service.kicked.add(id);
+      const holders = (await context.registry.comets()).map(({ node, incarnation }) => ({ comet: node, incarnation }));
+      const counts = await Promise.all(holders.map((holder) => disconnectOn(context, holder, target, 'kicked')));
+      const count = counts.reduce((sum, one) => sum + one, 0);
+      if (count === 0) throw new ImgoError('session_not_found', { id: shown(id) });
+      return { closed: count };
+    },
+  );
+
+  scope.delete(
+    '/v1/users/:uid/sessions',
+    { schema: { summary: "Close a user's sessions", tags, params: byUser, response: { 200: closed } } },
+    async (request) => {
+      const { uid } = request.params as { uid: UserId };
+      const [sessions = []] = await context.buckets.sessionsOf([uid]);
+      for (const { session } of sessions) context.service.kicked.add(session);
+      const count = await disconnectSessions(context, sessions, 'kicked', () => ({ kind: 'user', user: uid }));
+      return { closed: count };
+    },
+  );
+}
+
+function showAll(context: RouteContext, states: readonly SessionState[]) {
+  return Promise.all(states.map(async (state) => show(state, await sessionOn(context, state.comet, state.session))));
+}
+
+function show(state: SessionState, info: SessionInfo | undefined) {
+  const { session, user, device, token, comet, dialect, transport, peer, since, position } = state;
+  return {
+    session,
+    user: user ?? null,
+    device,
+    token: token ?? null,
+    node: comet,
+    dialect,
+    transport,
+    peer,
+    since: isoTime(since),
+    position: formatId(position),
+    sentTo: info === undefined ? null : formatId(info.sentTo),
+    lagBytes: info?.lagBytes ?? null,
+    rooms: info?.rooms ?? null,
+    state: info?.state ?? null,
+  };
+}
+
+/** An id as an error shows it: a token pasted in its place is not repeated. */
+function shown(id: string): string {
+  return /^(s_[\w-]{16}|k\.[\w.-]{1,64})$/.test(id) ? id : 'of that name';
+}
