@@ -1,6 +1,8 @@
-// Cumulative acknowledgements of the user's log: the latest one at once, then at most five a second.
+// Cumulative acknowledgements of the user's log: at once while few are needed, at most five a second when many are.
 import { compareIds, type MessageId } from '../protocol/ids.js';
 
+/** A token bucket: so many at once, then one every 200 ms. */
+const BURST = 5;
 const PACE_MS = 200;
 
 export class Acknowledger {
@@ -8,6 +10,8 @@ export class Acknowledger {
   #sent: MessageId | undefined;
   #waiting: MessageId | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #tokens = BURST;
+  #refilledAt = performance.now();
 
   constructor(send: (upTo: MessageId) => void) {
     this.#send = send;
@@ -16,10 +20,12 @@ export class Acknowledger {
   /** Everything up to `upTo` was taken. */
   add(upTo: MessageId): void {
     if (this.#waiting === undefined || compareIds(this.#waiting, upTo) < 0) this.#waiting = upTo;
-    if (this.#timer === undefined) {
-      this.flush();
+    if (this.#timer !== undefined) return;
+    if (this.#take()) this.flush();
+    else {
       this.#timer = setTimeout(() => {
         this.#timer = undefined;
+        this.#take();
         this.flush();
       }, PACE_MS);
     }
@@ -39,5 +45,14 @@ export class Acknowledger {
     this.#waiting = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #take(): boolean {
+    const now = performance.now();
+    this.#tokens = Math.min(BURST, this.#tokens + (now - this.#refilledAt) / PACE_MS);
+    this.#refilledAt = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
   }
 }
