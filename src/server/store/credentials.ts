@@ -41,11 +41,16 @@ export interface Credentials {
   tokenByHash(hash: string): Promise<TokenRecord | undefined>;
   tokenById(id: TokenId): Promise<TokenRecord | undefined>;
   /** By id, page by page; `user` narrows. */
-  tokens(page: { readonly after: TokenId | undefined; readonly limit: number; readonly user?: UserId }): Promise<
-    readonly TokenRecord[]
-  >;
+  tokens(page: {
+    readonly after: TokenId | undefined;
+    readonly limit: number;
+    readonly user?: UserId;
+  }): Promise<readonly TokenRecord[]>;
   /** Sets revokedAt where it is not set; returns the records that changed or were revoked already. */
-  revokeTokens(which: { readonly id: TokenId } | { readonly user: UserId }, at: number): Promise<readonly TokenRecord[]>;
+  revokeTokens(
+    which: { readonly id: TokenId } | { readonly user: UserId },
+    at: number,
+  ): Promise<readonly TokenRecord[]>;
 
   putKey(key: KeyRecord): Promise<void>;
   keyByHash(hash: string): Promise<KeyRecord | undefined>;

@@ -1,0 +1,287 @@
+// The Buckets engine on lmdb: an accepted entry is on disk before `apply` resolves. Live sessions are in memory: they end
+// with the process. Anonymous sessions cost no write when they open: what they were sent is bounded after a crash by
+// the heads at that time (see LogRecord.crashedTo).
+
+import type { ImgoError } from '../../../protocol/errors.js';
+import type { NodeId, SessionId, UserId } from '../../../protocol/ids.js';
+import { compareIds, isZeroId, type LogName, type MessageId, userLog, ZERO_ID } from '../../../protocol/ids.js';
+import {
+  ANONYMOUS,
+  type ApplyGroup,
+  type ApplyResult,
+  type Buckets,
+  type DeviceState,
+  type GroupResult,
+  type LogState as LogSummary,
+  type OpenCursor,
+  type ReadLimit,
+  type ReadResult,
+  type RegisterOptions,
+  type RegisterResult,
+  type SessionRecord,
+  type SessionState,
+  type StoreHealth,
+} from '../buckets.js';
+import { acknowledge, closeDevice, findDevice, openDevice } from '../devices.js';
+import { ItemCollector, readUnknown } from '../items.js';
+import type { Write } from './committer.js';
+import type { Engine, EngineParts } from './engine.js';
+import { decodeEntry, type Slab } from './layout.js';
+import type { LogState } from './log-state.js';
+import type { Space } from './space.js';
+
+export class LmdbBuckets implements Buckets {
+  readonly epoch: number;
+  readonly #engine: Engine;
+  readonly #parts: EngineParts;
+  readonly #space: Space;
+
+  constructor(engine: Engine, space: Space) {
+    this.#engine = engine;
+    this.#parts = engine.parts;
+    this.#space = space;
+    this.epoch = engine.parts.epoch;
+  }
+
+  apply(groups: readonly ApplyGroup[]): Promise<readonly GroupResult[]> {
+    if (this.#space.state().full && groups.some((group) => group.records.length > 0)) {
+      this.#parts.counters.add('refused_full');
+      return Promise.reject(this.#space.error());
+    }
+    return new Promise((resolve, reject) => {
+      this.#parts.committer.add(new Application(this.#engine, groups, resolve, reject));
+    });
+  }
+
+  async marks(buckets: readonly number[]): Promise<readonly MessageId[]> {
+    return buckets.map((bucket) => this.#engine.marks.durable(bucket));
+  }
+
+  async sessionsOf(users: readonly UserId[]): Promise<readonly (readonly SessionState[])[]> {
+    return users.map((user) => this.#parts.sessions.statesOf(user));
+  }
+
+  async read(name: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult> {
+    const state = this.#engine.logs.get(name);
+    if (state === undefined || isZeroId(state.durableHead)) return readUnknown(after, this.#engine.floor(name));
+    const { tables, counters, clock } = this.#parts;
+    const head = state.durableHead;
+    const items = new ItemCollector(after, limit);
+    if (compareIds(after, head) >= 0) return items.end(head);
+    const damaged = (): void => counters.add('damaged_entries');
+    const before = state.index.end;
+    state.indexFrom(tables, after, damaged);
+    this.#engine.logs.grown(state.index.end - before);
+    const { index } = state;
+    const now = clock.now();
+    for (let at = index.after(after); at < index.end; at++) {
+      const id = index.id(at);
+      if (compareIds(id, head) > 0) break;
+      const value = tables.entries.get({ id, log: state.utf8 });
+      const entry = value === undefined ? undefined : decodeEntry(value, id);
+      if (entry === undefined && value !== undefined) damaged();
+      if (entry === undefined || entry.expiresAt <= now) items.lost(id);
+      else if (!items.entry(entry)) return items.result(head);
+    }
+    return items.end(head);
+  }
+
+  async log(name: LogName): Promise<LogSummary | undefined> {
+    const state = this.#engine.logs.get(name);
+    if (state === undefined) return undefined;
+    const { durableHead: head, trimmedTo, messages, bytes, lastMid } = state;
+    return { head, trimmedTo, messages, bytes, lastMid };
+  }
+
+  async register(session: SessionRecord, options: RegisterOptions): Promise<RegisterResult> {
+    const result = this.#parts.sessions.register(session, options);
+    if (result.kind === 'registered') {
+      for (const gone of result.replaced) this.#released(gone);
+      for (const gone of result.evicted) this.#released(gone);
+    }
+    return result;
+  }
+
+  async unregister(session: SessionId, _user: UserId | undefined, incarnation: number, seq: number): Promise<void> {
+    const gone = this.#parts.sessions.unregister(session, incarnation, seq);
+    if (gone !== undefined) this.#released(gone);
+  }
+
+  async dropComet(comet: NodeId, keepIncarnation: number | undefined): Promise<number> {
+    const { gone, open } = this.#parts.sessions.dropComet(comet, keepIncarnation);
+    for (const session of open) {
+      this.#released(session);
+      // Nobody will say how far it got; an anonymous device has no mark of that on disk yet.
+      const state = session.user === undefined ? undefined : this.#engine.logs.get(userLog(session.user));
+      if (session.device === ANONYMOUS && state !== undefined) this.#engine.markDirty(state);
+    }
+    return gone;
+  }
+
+  async sessions(page: Parameters<Buckets['sessions']>[0]): Promise<readonly SessionState[]> {
+    return this.#parts.sessions.page(page);
+  }
+
+  async openCursor(session: SessionRecord, given: MessageId | undefined): Promise<OpenCursor> {
+    const { user, device } = session;
+    if (user === undefined) return { start: ZERO_ID, head: ZERO_ID, sentBefore: ZERO_ID };
+    const { options, clock, sessions, counters } = this.#parts;
+    const name = userLog(user);
+    const state = this.#engine.logs.get(name) ?? this.#engine.logs.create(name);
+    let from = given;
+    let strange = false;
+    if (given !== undefined && !isZeroId(given) && isZeroId(state.head)) {
+      // Nobody knows this log, and the client has read in it: all that was there is gone.
+      strange = true;
+      state.head = this.#engine.floor(name);
+      state.trimmedTo = state.head;
+      state.durableHead = state.head;
+      state.index.below = state.head;
+      if (compareIds(given, state.head) > 0) from = ZERO_ID;
+    }
+    const wasClean = findDevice(state.set, device)?.clean ?? true;
+    const opened = openDevice(state.set, {
+      device,
+      given: from,
+      head: state.durableHead,
+      trimmedTo: state.trimmedTo,
+      newDevice: options.newDevice,
+      devicesPerUser: options.devicesPerUser,
+      now: clock.now(),
+      busy: sessions.isOpen(user, device, session.session),
+      crashedTo: state.crashedTo,
+      isOpen: (other) => sessions.isOpen(user, other),
+    });
+    counters.add('devices_forgotten', opened.forgotten);
+    state.usedAt = clock.now();
+    sessions.open(session.session, opened.start);
+    const answer = { start: opened.start, head: opened.head, sentBefore: opened.sentBefore };
+    if (!strange && !needsWrite(session, opened.added, wasClean, options.newDevice)) return answer;
+    this.#engine.markDirty(state);
+    await this.#parts.committer.flush();
+    return answer;
+  }
+
+  async progress(session: SessionRecord, upTo: MessageId, confirmed: boolean): Promise<void> {
+    const state = this.#stateOf(session);
+    if (state === undefined) return;
+    this.#parts.sessions.advance(session.session, upTo);
+    const mark = findDevice(state.set, session.device);
+    const moved = confirmed && mark !== undefined && acknowledge(mark, upTo, state.durableHead);
+    if (moved || this.#trimmable(state)) this.#engine.markDirty(state);
+  }
+
+  async closeCursor(session: SessionRecord, sentTo: MessageId, clean: boolean): Promise<void> {
+    const { user, device } = session;
+    const state = this.#stateOf(session);
+    if (user === undefined || state === undefined) return;
+    const { sessions, clock } = this.#parts;
+    sessions.close(session.session);
+    const mark = findDevice(state.set, device);
+    const busy = sessions.isOpen(user, device, session.session);
+    if (mark !== undefined) closeDevice(mark, { sentTo, clean, head: state.durableHead, busy, now: clock.now() });
+    this.#engine.markDirty(state);
+  }
+
+  async devices(user: UserId): Promise<readonly DeviceState[]> {
+    return (this.#engine.logs.get(userLog(user))?.set.devices ?? []).map((mark) => ({ ...mark }));
+  }
+
+  async maintain(): Promise<void> {
+    this.#parts.sessions.maintain(this.#parts.clock.monotonic());
+    if (this.#parts.committer.broken === undefined) this.#engine.maintain();
+  }
+
+  flush(): Promise<void> {
+    return this.#parts.committer.flush();
+  }
+
+  health(): StoreHealth {
+    const space = this.#space.state();
+    const broken = this.#parts.committer.broken !== undefined;
+    const writable = !space.full && !broken;
+    return {
+      writable,
+      ...(writable ? {} : { code: broken ? ('overloaded' as const) : ('store_full' as const) }),
+      freeBytes: space.freeBytes,
+      usedBytes: space.usedBytes,
+      counters: this.#parts.counters.all(),
+    };
+  }
+
+  /** The store is closed by who opened it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.committer.flush();
+  }
+
+  #stateOf(session: SessionRecord): LogState | undefined {
+    return session.user === undefined ? undefined : this.#engine.logs.get(userLog(session.user));
+  }
+
+  /** A session is gone: what only it held may be trimmed. */
+  #released(session: SessionRecord): void {
+    const state = this.#stateOf(session);
+    if (state !== undefined && this.#trimmable(state)) this.#engine.markDirty(state);
+  }
+
+  #trimmable(state: LogState): boolean {
+    if (state.messages === 0) return false;
+    const acknowledged = this.#engine.acknowledged(state);
+    return acknowledged !== undefined && compareIds(state.first, acknowledged) <= 0;
+  }
+}
+
+/** Whether opening must leave a mark on disk: not for who is marked as open already, nor for who cannot be told apart. */
+function needsWrite(session: SessionRecord, added: boolean, wasClean: boolean, newDevice: 'kept' | 'head'): boolean {
+  if (session.device !== ANONYMOUS) return added || wasClean;
+  return added && (newDevice === 'head' || session.dialect === 'native');
+}
+
+/** A call of apply, as part of a transaction. */
+class Application implements Write {
+  readonly #engine: Engine;
+  readonly #groups: readonly ApplyGroup[];
+  readonly #resolve: (results: readonly GroupResult[]) => void;
+  readonly #reject: (error: ImgoError) => void;
+  #results: GroupResult[] = [];
+
+  constructor(
+    engine: Engine,
+    groups: readonly ApplyGroup[],
+    resolve: (results: readonly GroupResult[]) => void,
+    reject: (error: ImgoError) => void,
+  ) {
+    this.#engine = engine;
+    this.#groups = groups;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  build(slab: Slab): void {
+    this.#results = this.#groups.map((group) => this.#engine.applyGroup(slab, group));
+  }
+
+  committed(): void {
+    // Looked up now, when readers can see the entries: who registers later finds them by reading.
+    this.#resolve(this.#results.map((result, at) => this.#withSessions(result, this.#groups[at] as ApplyGroup)));
+  }
+
+  failed(error: ImgoError): void {
+    this.#reject(error);
+  }
+
+  #withSessions(result: GroupResult, group: ApplyGroup): GroupResult {
+    if (result.kind !== 'applied') return result;
+    const { sessions } = this.#engine.parts;
+    const results = result.results.map((one, at): ApplyResult => {
+      if (one.kind !== 'appended' && one.kind !== 'repeated') return one;
+      const user = userOf((group.records[at] as { log: LogName }).log);
+      return user === undefined ? one : { ...one, sessions: sessions.of(user) };
+    });
+    return { ...result, results };
+  }
+}
+
+function userOf(log: LogName): UserId | undefined {
+  return log.startsWith('user:') ? (log.slice(5) as UserId) : undefined;
+}

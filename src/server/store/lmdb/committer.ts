@@ -1,0 +1,143 @@
+// Group commit: one transaction at a time, with everything that waits, so that one sync serves many writers. What was
+// written resolves only after the sync. A full disk aborts a transaction (nothing of it happened); any other failure
+// leaves the outcome unknown, and the store refuses all further writes.
+
+import { ImgoError } from '../../../protocol/errors.js';
+import type { Clock, Timer } from '../../clock.js';
+import type { Counters } from '../counters.js';
+import { Slab } from './layout.js';
+import type { Tables } from './tables.js';
+
+/** Something that takes part in the next transaction. */
+export interface Write {
+  /** Puts into the tables; values may be laid out in the slab, which is reused after the commit. */
+  build(slab: Slab): void;
+  /** It is on disk. */
+  committed(): void;
+  /** Nothing of it happened (`store_full`), or nobody knows (`outcome_unknown`). */
+  failed(error: ImgoError): void;
+}
+
+/** lmdb's codes for "no room": MDB_MAP_FULL, and ENOSPC and EDQUOT of the system. */
+const NO_ROOM = /MDB_MAP_FULL|No space left|ENOSPC|Disk quota|EDQUOT/;
+/** A commit that takes longer than this has failed, whatever comes of it. */
+const COMMIT_DEADLINE_MS = 60_000;
+
+export class Committer {
+  readonly #tables: Tables;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #slab = new Slab();
+  readonly #onFull: (cause: unknown) => ImgoError;
+  #waiting: Write[] = [];
+  #scheduled = false;
+  #committing: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #broken: ImgoError | undefined;
+  /** Joins every transaction: what has been lying about dirty. Set once by the owner. */
+  background: Write | undefined;
+
+  constructor(tables: Tables, clock: Clock, counters: Counters, onFull: (cause: unknown) => ImgoError) {
+    this.#tables = tables;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#onFull = onFull;
+  }
+
+  /** Set for ever after a commit of unknown outcome. */
+  get broken(): ImgoError | undefined {
+    return this.#broken;
+  }
+
+  /** Takes part in the next transaction. */
+  add(write: Write): void {
+    if (this.#broken !== undefined) {
+      write.failed(refused());
+      return;
+    }
+    this.#waiting.push(write);
+    this.#schedule();
+  }
+
+  /** A transaction will begin within `ms`, also if nothing waits. */
+  within(ms: number): void {
+    if (this.#timer !== undefined || this.#scheduled || this.#broken !== undefined) return;
+    this.#timer = this.#clock.after(ms, () => {
+      this.#timer = undefined;
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when everything given before is on disk. */
+  flush(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.add({ build: () => undefined, committed: resolve, failed: reject });
+    });
+  }
+
+  /** Ends: what waits is written, then nothing more begins. */
+  async close(): Promise<void> {
+    if (this.#broken === undefined) await this.flush().catch(() => undefined);
+    this.#clock.clear(this.#timer);
+    await this.#committing;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#committing !== undefined) return;
+    this.#scheduled = true;
+    this.#clock.soon(() => {
+      this.#scheduled = false;
+      this.#clock.clear(this.#timer);
+      this.#timer = undefined;
+      this.#committing = this.#commit().finally(() => {
+        this.#committing = undefined;
+        if (this.#waiting.length > 0) this.#schedule();
+      });
+    });
+  }
+
+  async #commit(): Promise<void> {
+    const writes = this.#waiting;
+    this.#waiting = [];
+    if (this.background !== undefined) writes.push(this.background);
+    try {
+      await this.#transaction(writes);
+    } catch (cause) {
+      this.#counters.add('commits_failed');
+      const error = await this.#refusal(cause);
+      for (const write of writes) write.failed(error);
+      return;
+    } finally {
+      this.#slab.reset();
+    }
+    this.#counters.add('commits');
+    for (const write of writes) write.committed();
+  }
+
+  #transaction(writes: readonly Write[]): Promise<unknown> {
+    const done = this.#tables.root.batch(() => {
+      for (const write of writes) write.build(this.#slab);
+    });
+    const late = new Promise<never>((_resolve, reject) => {
+      const timer = this.#clock.after(COMMIT_DEADLINE_MS, () => reject(new Error('the commit does not end')));
+      const over = (): void => this.#clock.clear(timer);
+      done.then(over, over);
+    });
+    return Promise.race([done, late]);
+  }
+
+  /** Certain when the transaction was aborted for want of space. */
+  async #refusal(cause: unknown): Promise<ImgoError> {
+    const inner: unknown = await (cause as { commitError?: Promise<unknown> }).commitError?.catch((error) => error);
+    const text = `${String(cause)} ${String(inner)}`;
+    if (NO_ROOM.test(text)) return this.#onFull(inner ?? cause);
+    this.#broken = new ImgoError('outcome_unknown', {}, { cause: inner ?? cause });
+    for (const write of this.#waiting.splice(0)) write.failed(refused());
+    return this.#broken;
+  }
+}
+
+/** Nothing is written any more: certainly not this. */
+function refused(): ImgoError {
+  return new ImgoError('overloaded', { reason: 'the store failed and must be opened again' });
+}

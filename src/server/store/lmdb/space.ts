@@ -1,0 +1,60 @@
+// Whether the disk has room: what it has free, and pages of the store that hold nothing, must be more than a reserve
+// that is left for cursors, trimming and the operator. Looked at before writes, a few times a second at most.
+
+import { statfsSync } from 'node:fs';
+import { ImgoError } from '../../../protocol/errors.js';
+import type { Clock } from '../../clock.js';
+import { freePages, type Tables } from './tables.js';
+
+/** How long what was seen is believed, ms. */
+const LOOK_EVERY_MS = 250;
+
+export interface SpaceState {
+  /** Bytes that can still be written, by disk and inside the store. */
+  readonly freeBytes: number;
+  readonly usedBytes: number;
+  readonly full: boolean;
+}
+
+export class Space {
+  readonly #tables: Tables;
+  readonly #clock: Clock;
+  readonly #folder: string;
+  readonly #reserve: number;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #state: SpaceState = { freeBytes: 0, usedBytes: 0, full: false };
+
+  constructor(tables: Tables, clock: Clock, folder: string, reserveBytes: number) {
+    this.#tables = tables;
+    this.#clock = clock;
+    this.#folder = folder;
+    this.#reserve = reserveBytes;
+  }
+
+  /** As it is now, or was a moment ago. */
+  state(): SpaceState {
+    const now = this.#clock.monotonic();
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#state;
+    this.#lookedAt = now;
+    const { free, used, pageBytes } = freePages(this.#tables);
+    const disk = statfsSync(this.#folder);
+    const freeBytes = disk.bavail * disk.bsize + free * pageBytes;
+    this.#state = { freeBytes, usedBytes: used * pageBytes, full: freeBytes < this.#reserve };
+    return this.#state;
+  }
+
+  /** A commit found no room: not before the next look is any tried. */
+  wasFull(): void {
+    this.#lookedAt = this.#clock.monotonic();
+    this.#state = { ...this.#state, full: true };
+  }
+
+  error(cause?: unknown): ImgoError {
+    const details = { data: this.#folder, free: mebibytes(this.#state.freeBytes), needed: mebibytes(this.#reserve) };
+    return new ImgoError('store_full', details, cause === undefined ? {} : { cause });
+  }
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.floor(bytes / 1_048_576)} MiB`;
+}
