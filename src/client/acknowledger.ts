@@ -6,14 +6,15 @@ const BURST = 5;
 const PACE_MS = 200;
 
 export class Acknowledger {
-  readonly #send: (upTo: MessageId) => void;
+  readonly #send: (upTo: MessageId) => boolean;
   #sent: MessageId | undefined;
   #waiting: MessageId | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tokens = BURST;
   #refilledAt = performance.now();
 
-  constructor(send: (upTo: MessageId) => void) {
+  /** `send` answers false where there is no open connection: it is asked again with the next one. */
+  constructor(send: (upTo: MessageId) => boolean) {
     this.#send = send;
   }
 
@@ -35,14 +36,17 @@ export class Acknowledger {
   flush(): void {
     const upTo = this.#waiting;
     if (upTo === undefined || (this.#sent !== undefined && compareIds(upTo, this.#sent) <= 0)) return;
-    this.#sent = upTo;
-    this.#send(upTo);
+    if (this.#send(upTo)) this.#sent = upTo;
   }
 
-  /** A connection ended: the last one may not have arrived, so the next connection may send it again. */
+  /** What was acknowledged so far, sent or not. */
+  get latest(): MessageId | undefined {
+    return this.#waiting;
+  }
+
+  /** A connection ended: the last one may not have arrived, so the next connection sends it again. */
   restart(): void {
     this.#sent = undefined;
-    this.#waiting = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

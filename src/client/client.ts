@@ -5,7 +5,7 @@
 import type { Dialect } from '../protocol/dialect.js';
 import { disconnectByCode, type Reconnect } from '../protocol/disconnect.js';
 import { isFault, Op } from '../protocol/frame.js';
-import { type MessageId, type RoomId, roomLog } from '../protocol/ids.js';
+import { ALL_LOG, type MessageId, type RoomId, roomLog } from '../protocol/ids.js';
 import {
   parseDisconnect,
   parseGap,
@@ -52,6 +52,9 @@ export class Client {
   #attempt = 0;
   #failures = 0;
   #opens = 0;
+  /** The handler threw, and has taken nothing of the user's log since: attempts go on slowing down. */
+  #handlerFailed = false;
+  #paused = false;
   #stopped = false;
   #finished = false;
   #authenticated = false;
@@ -69,16 +72,24 @@ export class Client {
     this.#carrierKind = carrier;
     this.#requests = new Requests(this.#dialect, carrier);
     this.#rooms = roomsOf(options);
-    this.#acks = new Acknowledger((upTo) => this.#carrier?.send(this.#requests.acknowledge(upTo)));
+    this.#acks = new Acknowledger((upTo) => {
+      if (!this.#authenticated || this.#carrier === undefined) return false;
+      this.#carrier.send(this.#requests.acknowledge(upTo));
+      return true;
+    });
     this.#inbox = new Inbox(
       handlers,
       {
         maxPendingBytes: options.maxPendingBytes ?? DEFAULT_PENDING_BYTES,
         full: () => this.#pause(),
-        roomy: () => this.#carrier?.resume?.(),
-        failed: (error) => this.#drop(undefined, `the message handler failed: ${String(error)}`),
+        roomy: () => this.#resume(),
+        failed: (error) => {
+          this.#handlerFailed = true;
+          this.#drop(undefined, `the message handler failed: ${String(error)}`);
+        },
       },
       (upTo) => {
+        this.#handlerFailed = false;
         if (this.#dialect === 'native' && options.ack !== 'none') this.#acks.add(upTo);
       },
     );
@@ -88,21 +99,25 @@ export class Client {
     this.#connect();
   }
 
-  /** Acknowledges the user's log up to an id (with `ack: 'none'`). */
+  /** Acknowledges the user's log up to an id (with `ack: 'none'`). Nothing in legacy dialects: they cannot say it. */
   acknowledge(upTo: MessageId): void {
-    this.#acks.add(upTo);
+    if (this.#dialect === 'native') this.#acks.add(upTo);
   }
 
   /** Joins a room, from a position or its head, and again after every reconnect. */
   async join(room: RoomId, since?: MessageId): Promise<RoomState> {
     const reply = await this.#ask(`join ${room}`, this.#requests.join(room, since));
     const state = reply as RoomState;
-    if (!('error' in state)) this.#joined(room, state, since);
+    if (!('error' in state)) {
+      this.#rooms.set(room, since);
+      this.#inbox.startAt(roomLog(room), since ?? state.head);
+    }
     return state;
   }
 
   async leave(room: RoomId): Promise<void> {
     this.#rooms.delete(room);
+    this.#inbox.forget(roomLog(room));
     await this.#ask(`leave ${room}`, this.#requests.leave(room));
   }
 
@@ -127,6 +142,7 @@ export class Client {
     const attempt = ++this.#attempt;
     this.#told = undefined;
     this.#authenticated = false;
+    this.#paused = false;
     const mine = (): boolean => attempt === this.#attempt && !this.#finished;
     const receiver = new Receiver(this.#dialect, this.#carrierKind, {
       push: (push) => {
@@ -161,15 +177,17 @@ export class Client {
       const { token } = this.#options;
       const secret = typeof token === 'string' ? token : await token();
       if (attempt !== this.#attempt || this.#finished) return;
-      const cursor = this.#inbox.ownPosition() ?? this.#options.cursor;
-      const all = this.#inbox.broadcastPosition() ?? this.#options.all;
+      // Where it resumes is what the server may forget: without automatic acknowledgement that is what was acknowledged.
+      const taken = this.#options.ack === 'none' ? this.#acks.latest : this.#inbox.ownPosition();
+      const cursor = taken ?? this.#options.cursor;
+      const all = this.#inbox.position(ALL_LOG) ?? this.#options.all;
       const rooms =
         this.#rooms.size === 0 && this.#options.rooms === undefined
           ? undefined
-          : new Map(Array.from(this.#rooms, ([room, since]) => [room, this.#inbox.roomPosition(room) ?? since]));
+          : new Map(Array.from(this.#rooms, ([room, since]) => [room, this.#inbox.position(roomLog(room)) ?? since]));
       this.#carrier?.send(this.#requests.auth(secret, this.#options, { cursor, rooms, all }));
     } catch (error) {
-      this.#drop(undefined, `no token: ${String(error)}`);
+      if (attempt === this.#attempt) this.#drop(undefined, `no token: ${String(error)}`);
     }
   }
 
@@ -190,8 +208,15 @@ export class Client {
         return;
       }
       this.#inbox.setUser(reply.user);
+      // The head is where a room starts that was joined there. A room that resumes still has the messages up to it to come.
       for (const [room, state] of reply.rooms) {
-        if (!('error' in state)) this.#joined(room, state, this.#rooms.get(room));
+        const log = roomLog(room);
+        if (!('error' in state) && this.#inbox.position(log) === undefined) {
+          this.#inbox.startAt(log, this.#rooms.get(room) ?? state.head);
+        }
+      }
+      if (reply.all !== undefined && this.#inbox.position(ALL_LOG) === undefined) {
+        this.#inbox.startAt(ALL_LOG, this.#options.all ?? reply.all.head);
       }
       heartbeatMs = reply.heartbeatMs;
       opened = { session: reply.session, user: reply.user, head: reply.head, rooms: reply.rooms, again };
@@ -200,15 +225,17 @@ export class Client {
     }
     this.#authenticated = true;
     this.#opens++;
-    this.#failures = 0;
+    if (!this.#handlerFailed) this.#failures = 0;
     this.#startHeartbeat(heartbeatMs);
+    this.#acks.flush();
     this.#handlers.opened?.(opened);
   }
 
   #native(op: number, seq: number, body: Uint8Array): void {
     if (op === Op.GAP) {
       const gap = parseGap(body);
-      if (!isFault(gap)) this.#inbox.gap(gap);
+      if (isFault(gap)) this.#drop(undefined, `the server sent a malformed gap (${gap})`);
+      else this.#inbox.gap(gap);
     } else if (op === Op.DISCONNECT) {
       const told = parseDisconnect(body);
       if (!isFault(told)) this.#told = told;
@@ -224,11 +251,6 @@ export class Client {
       if ('count' in reply) this.#answer(`presence ${seq}`, reply.count);
       else this.#refuse(`presence ${seq}`, reply.error);
     }
-  }
-
-  #joined(room: RoomId, state: { readonly head: MessageId }, since: MessageId | undefined): void {
-    this.#rooms.set(room, since);
-    if (since === undefined) this.#inbox.startAt(roomLog(room), state.head);
   }
 
   #ask(key: string, frame: Uint8Array): Promise<RoomState | number | undefined> {
@@ -259,15 +281,24 @@ export class Client {
     this.#lastHeard = Date.now();
     this.#carrier?.send(this.#requests.heartbeat());
     this.#heartbeat = setInterval(() => {
-      if (Date.now() - this.#lastHeard > everyMs + SILENCE_GRACE_MS) this.#drop(undefined, 'the server fell silent');
+      const silence = this.#paused ? 0 : Date.now() - this.#lastHeard;
+      if (silence > everyMs + SILENCE_GRACE_MS) this.#drop(undefined, 'the server fell silent');
       else this.#carrier?.send(this.#requests.heartbeat());
     }, everyMs);
   }
 
   /** Too much waits for the handler: stop reading, or where that is impossible come back later and resume. */
   #pause(): void {
-    if (this.#carrier?.pause !== undefined) this.#carrier.pause();
-    else this.#drop(undefined, 'the message handler is too slow: resuming later');
+    if (this.#carrier?.pause !== undefined) {
+      this.#paused = true;
+      this.#carrier.pause();
+    } else this.#drop(undefined, 'the message handler is too slow: resuming later');
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    this.#lastHeard = Date.now();
+    this.#carrier?.resume?.();
   }
 
   /** Ends this connection from here. */
@@ -296,13 +327,13 @@ export class Client {
     }
     const retryInMs = policy === undefined ? this.#backoff() : between(policy.minMs, policy.maxMs);
     this.#failures++;
-    this.#handlers.closed?.({ ...why, retryInMs });
     this.#later(retryInMs, () => {
       // What a handler still works on must count before the next connection says where to resume.
       void this.#inbox.idle().then(() => {
         if (!this.#finished && this.#carrier === undefined) this.#connect();
       });
     });
+    this.#handlers.closed?.({ ...why, retryInMs });
   }
 
   /** 0.5 s, doubling to 30 s, each with full jitter over its upper half. */

@@ -1,19 +1,14 @@
 // Pushes and gaps between the socket and the application's handler: one at a time, in order of arrival, bounded in bytes.
 // What the application has taken moves the positions from which a later connection resumes, and is acknowledged.
-import {
-  ALL_LOG,
-  compareIds,
-  type LogName,
-  type MessageId,
-  type RoomId,
-  type UserId,
-  userLog,
-} from '../protocol/ids.js';
+import { compareIds, type LogName, type MessageId, type UserId, userLog } from '../protocol/ids.js';
 import type { Gap } from '../protocol/native-json.js';
 import type { ClientHandlers, Message } from './options.js';
 import type { ReceivedPush } from './receiver.js';
 
 type Item = { readonly bytes: number; readonly message?: Message; readonly gap?: Gap };
+
+/** What an item costs beside its payload. */
+const ITEM_BYTES = 256;
 
 /** Reads above this stop until half of it is handled. */
 export interface InboxLimits {
@@ -51,11 +46,14 @@ export class Inbox {
   push(push: ReceivedPush, receivedAt: number): void {
     const { payload, id, redelivered, ephemeral, operation } = push;
     const log = push.log ?? this.#own;
-    this.#add({ bytes: payload.length, message: { log, id, payload, redelivered, ephemeral, operation, receivedAt } });
+    this.#add({
+      bytes: ITEM_BYTES + payload.length,
+      message: { log, id, payload, redelivered, ephemeral, operation, receivedAt },
+    });
   }
 
   gap(gap: Gap): void {
-    this.#add({ bytes: 0, gap });
+    this.#add({ bytes: ITEM_BYTES, gap });
   }
 
   /** Waiting items of a connection that ended are dropped: the next one reads them again from the position. */
@@ -71,21 +69,24 @@ export class Inbox {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** The application has taken everything of the user's own log up to here. */
   ownPosition(): MessageId | undefined {
     return this.#own === undefined ? undefined : this.#positions.get(this.#own);
   }
 
-  broadcastPosition(): MessageId | undefined {
-    return this.#positions.get(ALL_LOG);
+  /** Where a later connection resumes in a log; undefined: nothing is known of it. */
+  position(log: LogName): MessageId | undefined {
+    return this.#positions.get(log);
   }
 
-  roomPosition(room: RoomId): MessageId | undefined {
-    return this.#positions.get(`room:${room}` as LogName);
-  }
-
-  /** A starting point that the server told (a head at joining). Never moves back. */
+  /** Reading starts here, even where it once was further: the application asked for it. */
   startAt(log: LogName, id: MessageId): void {
-    this.#advance(log, id);
+    this.#positions.set(log, id);
+  }
+
+  /** A room was left. */
+  forget(log: LogName): void {
+    this.#positions.delete(log);
   }
 
   #add(item: Item): void {
@@ -102,13 +103,13 @@ export class Inbox {
   }
 
   #handle(item: Item): void {
-    if (item.gap !== undefined) {
-      this.#handlers.gap?.(item.gap);
-      this.#done(item.gap.log, item.gap.upTo);
-      return;
-    }
-    const message = item.message as Message;
     try {
+      if (item.gap !== undefined) {
+        this.#handlers.gap?.(item.gap);
+        this.#done(item.gap.log, item.gap.upTo);
+        return;
+      }
+      const message = item.message as Message;
       const result = this.#handlers.message(message);
       if (result === undefined) {
         this.#done(message.log, message.id);

@@ -47,6 +47,8 @@ export interface NativeAuthReply {
   /** How often the client should send a heartbeat, in milliseconds. */
   readonly heartbeatMs: number;
   readonly rooms: ReadonlyMap<RoomId, RoomState>;
+  /** Where this session stands in the log of broadcasts; undefined from a server that does not say. */
+  readonly all?: { readonly head: MessageId; readonly recovered: boolean } | undefined;
 }
 
 /** What lies after `after` up to and including `upTo` is gone. */
@@ -128,7 +130,10 @@ export function parseNativeAuthReply(body: Uint8Array): NativeAuthReply | FrameF
     if (room === undefined || state === BAD) return 'bad_field';
     rooms.set(room, state);
   }
-  return { session: session as SessionId, user, device, head, heartbeatMs, rooms };
+  const all = optional(object.all, asRoomState);
+  if (all === BAD) return 'bad_field';
+  const known = all === undefined || 'error' in all ? {} : { all };
+  return { session: session as SessionId, user, device, head, heartbeatMs, rooms, ...known };
 }
 
 /** The body of the reply to AUTH. */
@@ -136,7 +141,8 @@ export function encodeNativeAuthReply(reply: NativeAuthReply): Uint8Array {
   const { session, user, heartbeatMs } = reply;
   const device = reply.device ?? null;
   const rooms = jsonMap(reply.rooms, spellState);
-  return encodeJson({ session, user, device, head: formatId(reply.head), heartbeatMs, rooms });
+  const all = reply.all && spellState(reply.all);
+  return encodeJson({ session, user, device, head: formatId(reply.head), heartbeatMs, rooms, all });
 }
 
 /** Parses a GAP. */

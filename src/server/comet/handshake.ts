@@ -12,7 +12,7 @@ import type { CometCore } from './core.js';
 import { hearAgain } from './input.js';
 import { NATIVE_HEARTBEAT_MS } from './options.js';
 import { Phase, type Session } from './session.js';
-import type { Topic } from './topic.js';
+import type { Joined, Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
 
 /** Opens the session; its input waits meanwhile. Every failure ends in a close with a code. */
@@ -80,6 +80,7 @@ async function start(core: CometCore, session: Session, auth: Auth, reply: OpenR
   const max = core.options.limits.roomsPerSession;
   for (const room of reply.rooms.slice(max)) states.set(room, { error: 'too_many_rooms' });
   const rooms = reply.rooms.slice(0, max);
+  let all: Joined | undefined;
   const logs: LogName[] = [ALL_LOG, ...rooms.map((room) => roomLog(room))];
   const acquired = logs.map((log) => core.topics.acquire(log));
   try {
@@ -94,11 +95,13 @@ async function start(core: CometCore, session: Session, auth: Auth, reply: OpenR
       if (session.closed) return;
       if (since === undefined) topic.join(session);
       const joined = since === undefined ? undefined : await topic.joinAfter(session, since);
-      if (room !== undefined) states.set(room, joined ?? { head: topic.head, recovered: since === undefined });
+      const state = joined ?? { head: topic.head, recovered: since === undefined };
+      if (room === undefined) all = state;
+      else states.set(room, state);
     }
     if (session.closed) return;
     session.held = false;
-    answer(core, session, auth, reply, states);
+    answer(core, session, auth, reply, states, all);
     if (!session.held) session.resume();
     session.busy = false;
     hearAgain(session);
@@ -113,6 +116,7 @@ function answer(
   auth: Auth,
   reply: OpenReply,
   rooms: ReadonlyMap<RoomId, RoomState>,
+  all: Joined | undefined,
 ): void {
   const body =
     auth.dialect === 'native' && reply.user !== undefined
@@ -123,6 +127,7 @@ function answer(
           head: reply.head,
           heartbeatMs: Math.min(NATIVE_HEARTBEAT_MS, core.options.limits.idleMs / 2),
           rooms,
+          all,
         })
       : undefined;
   session.phase = Phase.OPEN;

@@ -244,6 +244,8 @@ describe('the other bodies survive', () => {
       ]),
     };
     expect(parseNativeAuthReply(encodeNativeAuthReply(reply))).toEqual(reply);
+    const told = { ...reply, all: { head: { epoch: 1, n: 7 }, recovered: false } };
+    expect(parseNativeAuthReply(encodeNativeAuthReply(told))).toEqual(told);
   });
 
   it('GAP, JOIN, LEAVE, PRESENCE, DISCONNECT', () => {
@@ -329,6 +331,7 @@ describe('single fields', () => {
     ['{"code":4000,"reason":"x"}', parseDisconnect],
     ['{"session":"s","user":"1","head":"1-1","heartbeatMs":0,"rooms":{}}', parseNativeAuthReply],
     ['{"session":"s","user":"1","head":"1-1","heartbeatMs":1}', parseNativeAuthReply],
+    ['{"session":"s","user":"1","head":"1-1","heartbeatMs":1,"rooms":{},"all":{"head":1}}', parseNativeAuthReply],
   ])('%s is bad_field', (text, parse) => {
     expect(parse(encodeText(text))).toBe('bad_field');
   });
