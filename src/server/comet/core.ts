@@ -333,16 +333,23 @@ export class CometCore implements SessionHost {
     let forTopics = false;
     this.counters.notifications += notifications.length;
     for (const note of notifications) {
-      if (note.log.startsWith('user:')) this.#notifyUser(note, touched);
+      if (note.session !== undefined) this.#notifySession(note, note.session, touched);
+      else if (note.log.startsWith('user:')) this.#notifyUser(note, touched);
       else forTopics = true;
     }
     for (const session of touched) session.flush();
     if (!forTopics) return;
     for (const note of notifications) {
-      if (note.log.startsWith('user:')) continue;
+      if (note.session !== undefined || note.log.startsWith('user:')) continue;
       if (note.ephemeral && this.#tooOld(note)) continue;
       this.topics.append(note);
     }
+  }
+
+  /** goim's push by key: ephemeral, for one connection, whatever it reads. */
+  #notifySession(note: Notification, id: SessionId, touched: Session[]): void {
+    const session = this.#tooOld(note) ? undefined : this.sessions.get(id);
+    if (session?.deliverEphemeral(note) === true) touched.push(session);
   }
 
   #notifyUser(note: Notification, touched: Session[]): void {

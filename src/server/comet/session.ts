@@ -219,7 +219,7 @@ export class Session implements Outlet, LogSink, FrameSink {
 
   /** Gives a message that is stored nowhere. False: it was dropped, and why is counted. */
   deliverEphemeral(note: Notification): boolean {
-    if (!this.ready || this.log?.behind !== false) {
+    if (!this.ready || this.log?.behind === true) {
       this.host.counters.count('dropped_ephemeral_catch_up');
       return false;
     }
