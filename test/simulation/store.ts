@@ -54,6 +54,7 @@ export class ModelStore {
   readonly #replay: ReplayClock;
   readonly #born: { now: number; monotonic: number };
   #history: Write[] = [];
+  #safe = 0;
 
   constructor(process: SimProcess, options: BucketsOptions, rule: StoreRule) {
     this.process = process;
@@ -67,8 +68,9 @@ export class ModelStore {
   /** The newest `writes` are gone. */
   failover(writes: number): void {
     this.failovers++;
-    this.lostWrites += Math.min(writes, this.#history.length);
-    this.#history = this.#history.slice(0, Math.max(0, this.#history.length - writes));
+    const kept = Math.max(this.#safe, this.#history.length - writes);
+    this.lostWrites += this.#history.length - kept;
+    this.#history = this.#history.slice(0, kept);
     this.#replay.at = this.#born;
     this.engine = createMemoryBuckets(this.#options, this.#replay.clock);
     for (const write of this.#history) {
@@ -78,8 +80,17 @@ export class ModelStore {
     this.#replay.at = undefined;
   }
 
-  get writes(): number {
-    return this.#history.length;
+  /** Writes from now on may be lost; those before are safe. */
+  settle(): void {
+    this.#safe = this.#history.length;
+  }
+
+  /** Whether a log has this entry now. */
+  async holds(log: LogName, id: MessageId): Promise<boolean> {
+    const before = { epoch: id.epoch, n: id.n - 1 };
+    const { items } = await this.engine.read(log, before, { entries: 1, bytes: 1 << 20 });
+    const [first] = items;
+    return first?.kind === 'entry' && first.entry.id.n === id.n;
   }
 
   /** Executes a write now, and remembers it. The engine's methods act before they return. */
