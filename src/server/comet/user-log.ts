@@ -143,6 +143,7 @@ export class LogFollower {
         sink.flush();
         if (!whole || compareIds(this.last, before) > 0) {
           this.#failures = 0;
+          if (!whole) this.stale = true;
           this.resume(context, sink);
         } else this.#fruitless(context, sink, result.head);
       },
