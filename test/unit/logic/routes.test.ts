@@ -59,7 +59,7 @@ test('every route stands in /openapi.json with a summary and an answer', async (
     ].sort(),
   );
   for (const path of paths) {
-    for (const [method, operation] of Object.entries<any>(json.paths[path])) {
+    for (const [method, operation] of Object.entries<{ summary: string }>(json.paths[path])) {
       expect(operation.summary, `${method} ${path}`).toBeTypeOf('string');
     }
   }
