@@ -8,7 +8,11 @@ import { localise } from '../cli/style.js';
 export default class Explain extends BaseCommand {
   static override summary = 'Say what an error or disconnect code means, and what to do';
   static override args = {
-    code: Args.string({ required: true, description: 'as messages print it, e.g. port_in_use or 4104' }),
+    code: Args.string({
+      ignoreStdin: true,
+      required: true,
+      description: 'as messages print it, e.g. port_in_use or 4104',
+    }),
   };
   static override examples = [
     { description: 'An error', command: '<%= config.bin %> explain key_required' },

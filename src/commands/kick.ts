@@ -8,7 +8,7 @@ import { ImgoError } from '../protocol/errors.js';
 
 export default class Kick extends BaseCommand {
   static override summary = 'Close a session, or all sessions of a user';
-  static override args = { session: Args.string({ description: 'as sessions prints it' }) };
+  static override args = { session: Args.string({ ignoreStdin: true, description: 'as sessions prints it' }) };
   static override flags = { user: Flags.string({ helpValue: 'U', summary: 'all sessions of this user' }) };
   static override examples = [
     { description: 'All of a user', command: '<%= config.bin %> kick --user 123456' },

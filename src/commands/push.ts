@@ -1,5 +1,7 @@
 // `imgo push`: a message to a user, to many, to rooms, to all; or many messages, one a line.
 
+import { once } from 'node:events';
+import type { ReadStream } from 'node:fs';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base.js';
@@ -10,13 +12,17 @@ const repeatable = { multiple: true, multipleNonGreedy: true } as const;
 
 export default class Push extends BaseCommand {
   static override summary = 'Send a message to a user, to several, to rooms or to all';
-  static override args = { message: Args.string({ description: 'JSON unless --text or --base64; - reads stdin' }) };
+  static override args = {
+    message: Args.string({ ignoreStdin: true, description: 'JSON unless --text or --base64; - reads stdin' }),
+  };
   static override flags = {
     user: Flags.string({ ...repeatable, helpGroup: 'TO', helpValue: 'U', summary: 'a user; repeatable' }),
     'users-file': Flags.string({ helpGroup: 'TO', helpValue: 'F', summary: 'users, one a line; - is stdin' }),
     room: Flags.string({ ...repeatable, helpGroup: 'TO', helpValue: 'R', summary: 'a room; repeatable' }),
     all: Flags.boolean({ helpGroup: 'TO', summary: 'every client that is connected' }),
-    lines: Flags.boolean({ summary: 'many: {"to":…,"message":…} a line on stdin, a result a line on stdout' }),
+    lines: Flags.boolean({
+      summary: 'many: {"to":…,"message":…} a line on stdin or in --file, a result a line on stdout',
+    }),
     file: Flags.string({ helpValue: 'F', summary: 'the message is in this file' }),
     text: Flags.boolean({ exclusive: ['base64'], summary: 'the message is text: sent as a JSON string' }),
     base64: Flags.boolean({ summary: 'the message is bytes, in base64' }),
@@ -61,13 +67,14 @@ export default class Push extends BaseCommand {
           command: 'push',
         });
       const { pushLines } = await import('../cli/push/lines.js');
+      const input = flags.file === undefined || flags.file === '-' ? process.stdin : await openLines(flags.file);
       const stop = new AbortController();
       process.once('SIGINT', () => {
         stop.abort();
-        process.stdin.destroy();
+        input.destroy();
       });
       const api = await this.apiFor(flags, output);
-      return pushLines(api, process.stdin, { key, ttl, signal: stop.signal }, output);
+      return pushLines(api, input, { key, ttl, signal: stop.signal }, output);
     }
     const [{ readTarget, confirmAll, requestTargets }, { readMessage }, { pushMessage, pushBody }] = await Promise.all([
       import('../cli/push/target.js'),
@@ -89,4 +96,16 @@ export default class Push extends BaseCommand {
     const waitMs = flags.wait ? (durationOf('timeout', flags.timeout) ?? 5_000) : undefined;
     await pushMessage(api, target, message, { ttl, key, waitMs }, output);
   }
+}
+
+/** A file of lines. @throws ImgoError usage when it cannot be read */
+async function openLines(path: string): Promise<ReadStream> {
+  const { createReadStream } = await import('node:fs');
+  const stream = createReadStream(path);
+  try {
+    await once(stream, 'open');
+  } catch (cause) {
+    throw new ImgoError('usage', { detail: `${path} cannot be read: ${String(cause)}.`, command: 'push' }, { cause });
+  }
+  return stream;
 }

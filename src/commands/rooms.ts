@@ -7,7 +7,9 @@ import { listRooms, showRoom } from '../cli/presence.js';
 
 export default class Rooms extends BaseCommand {
   static override summary = 'List rooms and their members, or look at one';
-  static override args = { room: Args.string({ description: 'this room only, with what is kept of it' }) };
+  static override args = {
+    room: Args.string({ ignoreStdin: true, description: 'this room only, with what is kept of it' }),
+  };
   static override flags = {
     limit: Flags.integer({ helpValue: 'N', default: 1_000, min: 1, summary: 'at most so many' }),
   };

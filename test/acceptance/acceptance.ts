@@ -58,11 +58,18 @@ const receivedPath = join(folder, 'received.ndjson');
 const pushed = new Journal<PusherLine>(pushedPath);
 const received = new Journal<ReceiverLine>(receivedPath);
 let ready: Ready | undefined;
+let serving: RunningServer | undefined;
+/** Pushes that somebody has an answer to. */
+let answered = 0;
 const say = (text: string): void => void process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
 
 try {
   process.exitCode = (await run()) ? 0 : 1;
+} catch (error) {
+  say(String(error instanceof Error ? error.stack : error));
+  process.exitCode = 1;
 } finally {
+  serving?.child.kill('SIGKILL');
   if (process.exitCode === 0) rmSync(folder, { recursive: true, force: true });
   else say(`journals kept in ${folder}`);
 }
@@ -85,7 +92,7 @@ async function run(): Promise<boolean> {
 
   const pushing = pushEverything(base);
   for (const [index, signal] of (['SIGKILL', 'SIGTERM', 'SIGKILL'] as const).entries()) {
-    await until(`${index + 1} quarter of the pushes`, () => commandAnswers() >= (pushes * (index + 1)) / 4.2);
+    await until(`${index + 1} quarter of the pushes`, () => answered >= (pushes * (index + 1)) / 4.2);
     ready = undefined;
     const how = await server.end(signal);
     say(`${signal}: the server ended (${how}); starting it again on the same data`);
@@ -126,13 +133,9 @@ function verdict(result: Account): boolean {
 
 async function start(args: readonly string[]): Promise<RunningServer> {
   const server = await startServer(args, env);
+  serving = server;
   ready = server.ready;
   return server;
-}
-
-let answered = 0;
-function commandAnswers(): number {
-  return answered;
 }
 
 async function makeReceivers(base: string): Promise<{ receivers: RawReceiver[]; plans: ReceiverPlan[] }> {
@@ -144,15 +147,7 @@ async function makeReceivers(base: string): Promise<{ receivers: RawReceiver[]; 
     const rooms = dialect === 'native' ? [`live://${index % 3}`] : [];
     return { user, dialect, transport, device, rooms };
   });
-  const file = join(folder, 'users.ndjson');
-  const lines = kinds.map(({ user, device, rooms }) =>
-    JSON.stringify({ user, ttl: '1d', ...(device && { device }), ...(rooms.length > 0 && { rooms }) }),
-  );
-  writeFileSync(file, `${lines.join('\n')}\n`);
-  const tokens = await command(['token', 'create', '--users-file', file, '--json', '--server', base]);
-  const secrets = new Map(
-    tokens.map((line) => JSON.parse(line) as { user: string; token: string }).map((t) => [t.user, t.token]),
-  );
+  const secrets = await makeTokens(base, kinds);
   const receivers: RawReceiver[] = [];
   const plans: ReceiverPlan[] = [];
   for (const { user, dialect, transport, device, rooms } of kinds) {
@@ -167,7 +162,32 @@ async function makeReceivers(base: string): Promise<{ receivers: RawReceiver[]; 
   return { receivers, plans };
 }
 
-/** 90 % through one `imgo push --lines`, the rest through the legacy APIs. */
+/** One command for all users with the same device and rooms. */
+async function makeTokens(
+  base: string,
+  kinds: readonly { readonly user: string; readonly device: string | undefined; readonly rooms: readonly string[] }[],
+): Promise<ReadonlyMap<string, string>> {
+  const groups = new Map<string, string[]>();
+  for (const { user, device, rooms } of kinds) {
+    const flags = [...(device === undefined ? [] : ['--device', device]), ...rooms.flatMap((room) => ['--room', room])];
+    const key = JSON.stringify(flags);
+    groups.set(key, [...(groups.get(key) ?? []), user]);
+  }
+  const secrets = new Map<string, string>();
+  for (const [key, members] of groups) {
+    const file = join(folder, 'users.txt');
+    writeFileSync(file, `${members.join('\n')}\n`);
+    const flags = JSON.parse(key) as string[];
+    const lines = await command(['token', 'create', '--users-file', file, '--ttl', '1d', ...flags, '--server', base]);
+    for (const line of lines) {
+      const { user, token } = JSON.parse(line) as { user: string; token: string };
+      secrets.set(user, token);
+    }
+  }
+  return secrets;
+}
+
+/** 98 % through one `imgo push --lines`, the rest through the legacy APIs. */
 async function pushEverything(base: string): Promise<void> {
   const legacy = Math.floor(pushes * 0.02);
   await Promise.all([pushLines(base, pushes - legacy), pushLegacy(base, legacy)]);

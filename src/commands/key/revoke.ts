@@ -7,7 +7,9 @@ import type { ShownKey } from '../../cli/keys.js';
 
 export default class KeyRevoke extends BaseCommand {
   static override summary = 'Revoke an API key';
-  static override args = { id: Args.string({ required: true, description: 'as key list prints it; not the key' }) };
+  static override args = {
+    id: Args.string({ ignoreStdin: true, required: true, description: 'as key list prints it; not the key' }),
+  };
   static override examples = [{ description: 'One', command: '<%= config.bin %> key revoke k_4f2a' }];
 
   override async run(): Promise<void> {

@@ -7,7 +7,9 @@ import { printTokens, type ShownToken } from '../../cli/tokens.js';
 
 export default class TokenInspect extends BaseCommand {
   static override summary = 'Say what a token is, and whether it is good';
-  static override args = { file: Args.string({ description: 'file with the token, - is stdin; else IMGO_TOKEN' }) };
+  static override args = {
+    file: Args.string({ ignoreStdin: true, description: 'file with the token, - is stdin; else IMGO_TOKEN' }),
+  };
   static override examples = [
     { description: 'From a file', command: '<%= config.bin %> token inspect - < token.txt' },
     { description: 'From the environment', command: 'IMGO_TOKEN=... <%= config.bin %> token inspect' },

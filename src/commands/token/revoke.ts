@@ -8,7 +8,9 @@ import { ImgoError } from '../../protocol/errors.js';
 
 export default class TokenRevoke extends BaseCommand {
   static override summary = 'Revoke a token, or all of a user, and close their sessions';
-  static override args = { id: Args.string({ description: 'the id that create and list print; not the token' }) };
+  static override args = {
+    id: Args.string({ ignoreStdin: true, description: 'the id that create and list print; not the token' }),
+  };
   static override flags = { user: Flags.string({ helpValue: 'U', summary: 'all tokens of this user' }) };
   static override examples = [
     { description: 'One', command: '<%= config.bin %> token revoke t_4f2a' },
