@@ -60,6 +60,7 @@ export class SimClient {
   /** The highest id of its user log that any connection brought. */
   received: MessageId = { epoch: 0, n: 0 };
   readonly #network: Network;
+  readonly #story: string[] = [];
   readonly #comets: () => readonly Listening[];
   #connection: Connection | undefined;
   #authenticated = false;
@@ -101,6 +102,15 @@ export class SimClient {
     this.#connection?.unstall();
   }
 
+  /** What happened to it, line by line. */
+  story(): readonly string[] {
+    return this.#story;
+  }
+
+  #note(line: string): void {
+    this.#story.push(`${this.process.scheduler.now.toFixed(1)} ${this.options.name} ${line}`);
+  }
+
   #reconnect(delayMs: number): void {
     this.process.after(delayMs, () => {
       if (this.#connection !== undefined || !this.wanted) return;
@@ -121,7 +131,8 @@ export class SimClient {
     });
     this.#connection = connection;
     this.#authenticated = false;
-    this.#network.call(this.process, comet.process, () => comet.accept(connection)).catch(() => undefined);
+    this.#note(`connects to ${comet.process.name} with ${this.options.cursor} ${show(this.positions.get(this.log))}`);
+    connection.open(() => comet.accept(connection));
     const { token, cursor } = this.options;
     const rooms = new Map(this.options.rooms.map((room) => [room, this.positions.get(roomLog(room))]));
     const auth = encodeNativeAuth({
@@ -130,7 +141,7 @@ export class SimClient {
       rooms,
       all: this.positions.get('all' as LogName),
     });
-    this.process.after(this.#network.latency() * 3, () => connection.send(encodeFrame(NATIVE_VER, Op.AUTH, 1, auth)));
+    connection.send(encodeFrame(NATIVE_VER, Op.AUTH, 1, auth));
     this.process.after(ANSWER_MS, () => {
       if (this.#connection !== connection || this.#authenticated) return;
       connection.close(0);
@@ -143,6 +154,7 @@ export class SimClient {
     this.#connection = undefined;
     this.#authenticated = false;
     this.session = undefined;
+    this.#note('is disconnected');
     this.#reconnect(delayMs);
   }
 
@@ -175,6 +187,7 @@ export class SimClient {
     if (typeof reply === 'string') throw new Error(`auth reply: ${reply}`);
     this.#authenticated = true;
     this.session = reply.session;
+    this.#note(`is session ${reply.session}, head ${show(reply.head)}`);
     if (!this.joinedAt.has(this.log)) this.joinedAt.set(this.log, { epoch: 0, n: 0 });
     for (const [room, state] of reply.rooms) {
       const log = roomLog(room);
@@ -198,6 +211,9 @@ export class SimClient {
 
   #arrived(connection: Connection, arrival: Arrival): void {
     this.journal.at(-1)?.push(arrival);
+    if (arrival.kind === 'gap')
+      this.#note(`is told ${arrival.log} ${show(arrival.after)}..${show(arrival.upTo)} is gone`);
+    else this.#note(`gets ${arrival.body}: ${arrival.log}@${show(arrival.id)}${arrival.redelivered ? ' again' : ''}`);
     const { log } = arrival;
     const id = arrival.kind === 'message' ? arrival.id : arrival.upTo;
     const before = this.positions.get(log);
@@ -219,4 +235,8 @@ export class SimClient {
       connection.send(encodeFrame(NATIVE_VER, Op.ACK, 0, encodeAck(this.received)));
     });
   }
+}
+
+function show(id: MessageId | undefined): string {
+  return id === undefined ? '-' : `${id.n}`;
 }

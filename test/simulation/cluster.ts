@@ -174,25 +174,23 @@ export class Cluster {
       fanout: { ...cometDefaults.fanout, windowMs: 20 },
       limits: { ...cometDefaults.limits, reserveFds: 0 },
     };
-    const start = (): void => {
-      createComet({
-        options,
-        logic: this.#logicFor(process),
-        registry: this.#over(process, this.router, this.registry),
-        clock: process,
-        log: silent,
-        node,
-        version: '1',
-        renewMs: RENEW_MS,
-      }).then(
-        (comet) => {
-          if (made.process === process) made.comet = comet;
-          release(comet);
-        },
-        () => process.after(100, start),
-      );
-    };
-    start();
+    createComet({
+      options,
+      logic: this.#logicFor(process),
+      registry: this.#over(process, this.router, this.registry),
+      clock: process,
+      log: silent,
+      node,
+      version: '1',
+      renewMs: RENEW_MS,
+    }).then(
+      (comet) => {
+        if (made.process === process) made.comet = comet;
+        release(comet);
+      },
+      // A process that cannot start ends, and is started again.
+      () => this.scheduler.schedule(process, 100, () => this.restartComet(made)),
+    );
   }
 
   restartComet(made: CometNode): void {

@@ -101,6 +101,11 @@ export class Connection {
 
   // The client's side.
 
+  /** The first thing that reaches the comet. */
+  open(accept: () => void): void {
+    this.#toServer(accept);
+  }
+
   send(bytes: Uint8Array): void {
     if (this.over) return;
     this.#toServer(() => {

@@ -12,6 +12,8 @@ import type { StoreRule } from './store.js';
 export interface RunOptions {
   readonly seed: number;
   readonly rule?: StoreRule;
+  /** Told of every misfortune, and of every arrival at the end. */
+  readonly trace?: (line: string) => void;
 }
 
 export interface RunResult {
@@ -33,7 +35,7 @@ const USERS = ['1', '2', '3'] as UserId[];
 const ROOM = 'r' as RoomId;
 const ROOM_LOG = roomLog(ROOM);
 
-export async function run({ seed, rule = 'marks' }: RunOptions): Promise<RunResult> {
+export async function run({ seed, rule = 'marks', trace }: RunOptions): Promise<RunResult> {
   const random = seededRandom(seed);
   const scheduler = new Scheduler(random);
   const ample = random() < 0.75;
@@ -55,12 +57,13 @@ export async function run({ seed, rule = 'marks' }: RunOptions): Promise<RunResu
   await scheduler.run(CALM_MS, EVENT_BUDGET);
   cluster.store.settle();
 
-  const storm = new Storm(scheduler, cluster, clients, submitted, ample);
+  const storm = new Storm(scheduler, cluster, clients, submitted, ample, trace);
   storm.begin();
   await scheduler.run(CALM_MS + STORM_MS, EVENT_BUDGET);
   storm.end();
   await scheduler.run(CALM_MS + STORM_MS + REST_MS, EVENT_BUDGET);
 
+  if (trace !== undefined) for (const client of clients) for (const line of client.story()) trace(line);
   const found = await violations({ cluster, clients, submitted, ample });
   return {
     seed,
@@ -95,6 +98,7 @@ class Storm {
   readonly #ample: boolean;
   /** How often each kind happens, by seed: some storms have no crash, some no failover. */
   readonly #weights: readonly (readonly [number, () => void])[];
+  readonly #trace: (line: string) => void;
   #over = false;
   #pushes = 0;
   #failovers = 0;
@@ -105,7 +109,9 @@ class Storm {
     clients: readonly SimClient[],
     submitted: Map<string, Submitted>,
     ample: boolean,
+    trace: ((line: string) => void) | undefined,
   ) {
+    this.#trace = (line) => trace?.(`${scheduler.now.toFixed(1)} ${line}`);
     this.#scheduler = scheduler;
     this.#cluster = cluster;
     this.#clients = clients;
@@ -185,6 +191,7 @@ class Storm {
           ({ id }) => {
             push.outcome = 'accepted';
             push.id = id;
+            this.#trace(`${body} is ${log}@${id.n}`);
           },
           (error: unknown) => {
             const known = error instanceof ImgoError && error.code !== 'outcome_unknown';
@@ -196,45 +203,57 @@ class Storm {
 
   #dropClient(): void {
     const scheduler = this.#scheduler;
-    scheduler.pick(this.#clients).drop(scheduler.chance(0.5) ? 0 : scheduler.between(10, 8_000));
+    const client = scheduler.pick(this.#clients);
+    const silence = scheduler.chance(0.5) ? 0 : scheduler.between(10, 8_000);
+    this.#trace(`${client.options.name} drops, silent for ${silence.toFixed(0)}`);
+    client.drop(silence);
   }
 
   #stallClient(): void {
     const client = this.#scheduler.pick(this.#clients);
     client.stall();
+    this.#trace(`${client.options.name} stalls`);
     this.#scheduler.schedule(undefined, this.#scheduler.between(50, 3_000), () => client.unstall());
   }
 
   #crashJob(): void {
     const job = this.#scheduler.pick(this.#cluster.jobs);
+    this.#trace(`${job.process.name} crashes`);
     this.#cluster.restartJob(job);
     if (this.#scheduler.chance(0.7)) this.#scheduler.schedule(undefined, 200, () => this.#cluster.rebalance());
     else this.#cluster.rebalance();
   }
 
   #crashComet(): void {
-    this.#cluster.restartComet(this.#scheduler.pick(this.#cluster.comets));
+    const comet = this.#scheduler.pick(this.#cluster.comets);
+    this.#trace(`${comet.process.name} crashes`);
+    this.#cluster.restartComet(comet);
   }
 
   #pause(): void {
     const scheduler = this.#scheduler;
     const { comets, jobs, logics } = this.#cluster;
     const { process } = scheduler.pick([...comets, ...jobs, ...logics]);
+    const pauseMs = scheduler.between(20, scheduler.chance(0.4) ? 7_000 : 500);
+    this.#trace(`${process.name} pauses for ${pauseMs.toFixed(0)}`);
     process.pause();
-    scheduler.schedule(undefined, scheduler.between(20, scheduler.chance(0.4) ? 7_000 : 500), () => process.resume());
+    scheduler.schedule(undefined, pauseMs, () => process.resume());
     // A group notices a member that does not answer, and it notices late that it was left out.
     if (scheduler.chance(0.3)) this.#cluster.rebalance();
   }
 
   #failover(): void {
     if (this.#failovers++ >= 2) return;
-    this.#cluster.failover(1 + Math.floor(this.#scheduler.random() * 12));
+    const writes = 1 + Math.floor(this.#scheduler.random() * 12);
+    this.#trace(`the store loses ${writes} writes`);
+    this.#cluster.failover(writes);
   }
 
   #badNetwork(): void {
     const { network } = this.#cluster;
     network.loss = this.#scheduler.between(0, 0.2);
     network.delays = this.#scheduler.between(0, 0.3);
+    this.#trace(`the network loses ${network.loss.toFixed(2)}`);
     this.#scheduler.schedule(undefined, this.#scheduler.between(100, 1_500), () => {
       network.loss = 0;
       network.delays = 0;
