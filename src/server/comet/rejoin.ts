@@ -56,6 +56,19 @@ export async function revalidateAll(core: CometCore): Promise<void> {
 }
 
 /**
+ * Something was lost or dropped on the way to this comet: the router may have forgotten its sessions and topics as well, so
+ * they are registered again before heads are read. Throws what logic throws; nothing is answered for then.
+ */
+export async function resync(core: CometCore): Promise<void> {
+  for (const batch of batches(core)) {
+    await register(core, batch);
+    await pause(core.clock, PAUSE_MS);
+  }
+  await core.topics.reregister();
+  await rereadHeads(core);
+}
+
+/**
  * After a new incarnation (the fence is suspended): sessions and topics are registered under it and tokens checked; then
  * the fence opens and heads are read. Stops when `stillCurrent` says that the lease was lost once more.
  */
@@ -75,8 +88,15 @@ export async function rejoin(core: CometCore, stillCurrent: () => boolean): Prom
     }
     await pause(core.clock, PAUSE_MS);
   }
-  if (!stillCurrent()) return;
-  await core.topics.reregister();
+  for (;;) {
+    if (!stillCurrent()) return;
+    try {
+      await core.topics.reregister();
+      break;
+    } catch {
+      await pause(core.clock, RETRY_MS);
+    }
+  }
   if (!stillCurrent()) return;
   core.fence.suspended = false;
   await rereadHeads(core);

@@ -4,7 +4,7 @@ import { DISCONNECT, type DisconnectName } from '../../protocol/disconnect.js';
 import { ALL_LOG, type RoomId, roomLog, type SessionId, ZERO_ID } from '../../protocol/ids.js';
 import type { CometService, CometStats, DisconnectTarget, Notification, SessionInfo } from '../rpc/services.js';
 import type { CometCore } from './core.js';
-import { rereadHeads } from './rejoin.js';
+import { resync } from './rejoin.js';
 import type { Session } from './session.js';
 
 /** The service of one comet. */
@@ -29,7 +29,7 @@ export class LocalCometService implements CometService {
 
   async resync(): Promise<void> {
     this.#core.counters.resyncs++;
-    await rereadHeads(this.#core);
+    await resync(this.#core);
   }
 
   async session(id: SessionId): Promise<SessionInfo | undefined> {

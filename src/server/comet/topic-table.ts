@@ -106,14 +106,15 @@ export class TopicTable {
     }
   }
 
-  /** Registers every open topic under the present incarnation; what fails is tried again until the incarnation ends. */
+  /** Registers every open topic under the present incarnation. @throws what logic.openTopic throws: then not all are */
   async reregister(): Promise<void> {
     for (const slot of [...this.#slots.values()]) {
       if (slot.topic === undefined) continue;
       try {
         await this.#logic.openTopic(this.#identity(), slot.log);
-      } catch {
+      } catch (error) {
         this.#counters.count('failed_open_topic');
+        throw error;
       }
     }
   }
