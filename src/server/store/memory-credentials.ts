@@ -43,6 +43,7 @@ class MemoryCredentials implements Credentials {
   ): Promise<readonly TokenRecord[]> {
     const one = 'id' in which ? this.#byId.get(which.id) : undefined;
     const found = 'user' in which ? [...(this.#byUser.get(which.user) ?? [])] : one === undefined ? [] : [one];
+    found.sort((a, b) => (a.id < b.id ? -1 : 1));
     return found.map((token) => {
       if (token.revokedAt !== undefined) return token;
       const revoked = { ...token, revokedAt: at };
