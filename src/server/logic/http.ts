@@ -133,6 +133,8 @@ function createApp(options: LogicHttpOptions, context: RouteContext, register: R
     connectionTimeout: 120_000,
     keepAliveTimeout: 75_000,
     requestIdHeader: false,
+    // Its own answer is no problem document: the hook below gives ours.
+    return503OnClosing: false,
     // A name of 128 bytes, percent-encoded.
     routerOptions: { maxParamLength: 384 },
     clientErrorHandler(_error, socket) {
@@ -157,9 +159,13 @@ function createApp(options: LogicHttpOptions, context: RouteContext, register: R
     reply.header('allow', allowed.join(', '));
     return sendProblem(reply, new ImgoError('method_not_allowed', { method: request.method }));
   });
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     try {
       request.caller = KEYLESS;
+      if (context.stopping()) {
+        reply.header('connection', 'close');
+        throw new ImgoError('shutting_down');
+      }
       context.access.checkBrowser(request);
       done();
     } catch (error) {
