@@ -139,7 +139,7 @@ export class Applier {
         const given = await this.#give([this.#group(bucket, [record], record.id)]);
         return given.seek ?? outcomeOf(given.results[0], 0);
       } catch (cause) {
-        if (cause instanceof ImgoError && (cause.code === 'store_full' || cause.code === 'overloaded')) throw cause;
+        if (!isDefect(cause)) throw cause;
         if (attempt >= POISON_AFTER) return this.#putAside(bucket, record, cause);
       }
     }
@@ -153,6 +153,15 @@ export class Applier {
     this.#counters.poison++;
     return { kind: 'poison' };
   }
+}
+
+/**
+ * Something that repeating cannot cure: the code stumbles over the record itself. A store that is away, full or broken says
+ * nothing about a record, however often it fails: a message that was accepted is not given up for that.
+ */
+function isDefect(cause: unknown): boolean {
+  if (cause instanceof ImgoError) return !cause.retryable;
+  return cause instanceof TypeError || cause instanceof RangeError;
 }
 
 function outcomeOf(result: GroupResult | undefined, index: number): RecordOutcome {

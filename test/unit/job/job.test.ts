@@ -1,6 +1,7 @@
 // The job on the engines of one process: what is applied is looked up after, told once, and committed when all answered.
 
 import { afterEach, describe, expect, test } from 'vitest';
+import { ImgoError } from '../../../src/protocol/errors.js';
 import {
   ALL_LOG,
   type DeviceId,
@@ -21,6 +22,9 @@ import type { Lease, Registry } from '../../../src/server/router/registry.js';
 import type { CometService, Notification } from '../../../src/server/rpc/services.js';
 import type { ApplyGroup, Buckets, BucketsOptions } from '../../../src/server/store/buckets.js';
 import { createMemoryBuckets } from '../../../src/server/store/memory.js';
+
+/** Waits a fiftieth of what is asked for. */
+const hurried: Clock = { ...systemClock, after: (ms, run) => systemClock.after(ms / 50, run) };
 
 const keep = { messages: 1_000, bytes: 1 << 20, ageMs: 3_600_000 };
 const storeOptions: BucketsOptions = {
@@ -288,13 +292,14 @@ describe('the job', () => {
   test('puts aside the one record that the store cannot keep, and no other', async () => {
     const put: string[] = [];
     const { comet, session, push, job } = bench({
+      clock: hurried,
       deadLetter: async ({ payload }) => {
         put.push(new TextDecoder().decode(payload));
       },
       through: (buckets) => ({
         apply: async (groups) => {
           const poison = groups.some(({ records }) => records.some(({ payload }) => payload[0] === 0x21));
-          if (poison) throw new Error('cannot be kept');
+          if (poison) throw new RangeError('cannot be kept');
           return buckets.apply(groups);
         },
       }),
@@ -308,13 +313,35 @@ describe('the job', () => {
     expect(job.counters.poison).toBe(1);
   });
 
-  test('puts nothing aside while the store does not work at all', async () => {
-    let broken = true;
-    const { push, job } = bench({
-      through: (buckets) => ({
+  test.each([
+    ['away for a while', new Error('the connection broke')],
+    ['full for a while', new ImgoError('store_full')],
+  ])('puts nothing aside because the store is %s', async (_case, error) => {
+    let calls = 0;
+    const { buckets, push, job } = bench({
+      clock: hurried,
+      through: (store) => ({
         apply: async (groups) => {
-          if (broken) throw new Error('input/output error');
-          return buckets.apply(groups);
+          // Works again just when the record could be skipped.
+          if (++calls <= 8 && calls !== 1) throw error;
+          if (calls === 1) throw new Error('the connection broke');
+          return store.apply(groups);
+        },
+      }),
+    });
+    await push(user('1'), 'x');
+    expect((await buckets.log(user('1')))?.messages).toBe(1);
+    expect(job.counters.poison).toBe(0);
+  });
+
+  test('skips nothing when the store breaks down over a record and does not even move its mark', async () => {
+    let broken = true;
+    const { buckets, push, job } = bench({
+      clock: hurried,
+      through: (store) => ({
+        apply: async (groups) => {
+          if (broken) throw new RangeError('out of range');
+          return store.apply(groups);
         },
       }),
     });
@@ -322,6 +349,7 @@ describe('the job', () => {
     await expect.poll(() => job.counters.applyFailures, { timeout: 10_000 }).toBeGreaterThan(6);
     broken = false;
     await pushed;
+    expect((await buckets.log(user('1')))?.messages).toBe(1);
     expect(job.counters.poison).toBe(0);
   });
 
