@@ -23,39 +23,41 @@ afterAll(async () => {
 
 const bearer = (key: string | undefined) => ({ authorization: `Bearer ${key}` });
 
-const CALLS: readonly (readonly [Scope, string, string, string?])[] = [
-  ['push', 'POST', '/v1/push', '{"to":{"user":"1"},"message":1}'],
-  ['push', 'POST', '/v1/push/batch', '{"to":{"user":"1"},"message":1}\n'],
-  ['token', 'POST', '/v1/tokens', '{"user":"1"}'],
-  ['token', 'GET', '/v1/tokens'],
-  ['token', 'DELETE', '/v1/tokens?user=nobody'],
-  ['token', 'POST', '/v1/tokens/inspect', '{"token":"x"}'],
-  ['admin', 'GET', '/v1/keys'],
-  ['admin', 'POST', '/v1/keys', '{"scopes":["push"]}'],
-  ['read', 'GET', '/v1/users/1/sessions'],
-  ['read', 'GET', '/v1/users/1/messages'],
-  ['read', 'GET', '/v1/sessions'],
-  ['read', 'GET', '/v1/rooms'],
-  ['read', 'GET', '/v1/nodes'],
-  ['read', 'GET', '/v1/stats'],
-  ['read', 'GET', '/metrics'],
-  ['admin', 'DELETE', '/v1/users/1/sessions'],
-  ['push', 'POST', '/1/push?uid=1', '{}'],
-  ['push', 'POST', '/1/pushs', '{"u":[1],"m":1}'],
-  ['push', 'POST', '/1/push/room?rid=1', '{}'],
-  ['push', 'POST', '/1/push/all', '{}'],
-  ['read', 'GET', '/1/count?type=room'],
-  ['admin', 'POST', '/1/server/del?server=9'],
-  ['token', 'POST', '/1/admin/token/new', 'uid=1&token=0123456789abcdef'],
-  ['push', 'POST', '/goim/push/keys?operation=5&keys=a', '{}'],
-  ['push', 'POST', '/goim/push/mids?operation=5&mids=1', '{}'],
-  ['push', 'POST', '/goim/push/room?operation=5&type=live&room=1', '{}'],
-  ['push', 'POST', '/goim/push/all?operation=5', '{}'],
-  ['read', 'GET', '/goim/online/top?type=live&limit=1'],
-  ['read', 'GET', '/goim/online/room?type=live&rooms=1'],
-  ['read', 'GET', '/goim/online/total'],
-  ['read', 'GET', '/goim/nodes/instances'],
-];
+const CALLS: readonly (readonly [Scope, string, string, string | undefined])[] = (
+  [
+    ['push', 'POST', '/v1/push', '{"to":{"user":"1"},"message":1}'],
+    ['push', 'POST', '/v1/push/batch', '{"to":{"user":"1"},"message":1}\n'],
+    ['token', 'POST', '/v1/tokens', '{"user":"1"}'],
+    ['token', 'GET', '/v1/tokens'],
+    ['token', 'DELETE', '/v1/tokens?user=nobody'],
+    ['token', 'POST', '/v1/tokens/inspect', '{"token":"x"}'],
+    ['admin', 'GET', '/v1/keys'],
+    ['admin', 'POST', '/v1/keys', '{"scopes":["push"]}'],
+    ['read', 'GET', '/v1/users/1/sessions'],
+    ['read', 'GET', '/v1/users/1/messages'],
+    ['read', 'GET', '/v1/sessions'],
+    ['read', 'GET', '/v1/rooms'],
+    ['read', 'GET', '/v1/nodes'],
+    ['read', 'GET', '/v1/stats'],
+    ['read', 'GET', '/metrics'],
+    ['admin', 'DELETE', '/v1/users/1/sessions'],
+    ['push', 'POST', '/1/push?uid=1', '{}'],
+    ['push', 'POST', '/1/pushs', '{"u":[1],"m":1}'],
+    ['push', 'POST', '/1/push/room?rid=1', '{}'],
+    ['push', 'POST', '/1/push/all', '{}'],
+    ['read', 'GET', '/1/count?type=room'],
+    ['admin', 'POST', '/1/server/del?server=9'],
+    ['token', 'POST', '/1/admin/token/new', 'uid=1&token=0123456789abcdef'],
+    ['push', 'POST', '/goim/push/keys?operation=5&keys=a', '{}'],
+    ['push', 'POST', '/goim/push/mids?operation=5&mids=1', '{}'],
+    ['push', 'POST', '/goim/push/room?operation=5&type=live&room=1', '{}'],
+    ['push', 'POST', '/goim/push/all?operation=5', '{}'],
+    ['read', 'GET', '/goim/online/top?type=live&limit=1'],
+    ['read', 'GET', '/goim/online/room?type=live&rooms=1'],
+    ['read', 'GET', '/goim/online/total'],
+    ['read', 'GET', '/goim/nodes/instances'],
+  ] as [Scope, string, string, string?][]
+).map(([scope, method, path, body]) => [scope, method, path, body] as const);
 
 describe.each(CALLS)('needing %s: %s %s', (scope, method, path, body) => {
   test('without a key it is 401, with an unknown one too', async () => {
@@ -120,7 +122,10 @@ describe('the keyless listener', () => {
   test("serves imgo's and goim's routes and nothing else", async () => {
     const legacy = setup.http.addresses().legacyHttp as string;
     expect((await call(legacy, 'POST', '/1/push?uid=1', '{}')).json).toEqual({ ret: 1 });
-    expect((await call(legacy, 'POST', '/goim/push/mids?operation=5&mids=1', '{}')).json).toEqual({ code: 0, message: '' });
+    expect((await call(legacy, 'POST', '/goim/push/mids?operation=5&mids=1', '{}')).json).toEqual({
+      code: 0,
+      message: '',
+    });
     for (const [, method, path, body] of CALLS.filter(([, , at]) => at.startsWith('/v1') || at === '/metrics')) {
       expect((await call(legacy, method, path, body)).status, path).toBe(404);
     }
@@ -158,7 +163,13 @@ describe('in development', () => {
     for (const good of [`localhost:${port}`, `127.0.0.1:${port}`, '[::1]', 'LOCALHOST', '127.1.2.3']) {
       expect(await raw(url, { host: good }), good).toBe(200);
     }
-    for (const bad of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example', '10.0.0.1']) {
+    for (const bad of [
+      'evil.example',
+      `evil.example:${port}`,
+      'localhost.evil.example',
+      '127.0.0.1.evil.example',
+      '10.0.0.1',
+    ]) {
       expect(await raw(url, { host: bad }), bad).toBe(403);
     }
     expect(await raw(url, { origin: `http://${host}` })).toBe(200);
