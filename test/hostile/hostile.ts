@@ -29,6 +29,10 @@ const received = new Journal<ReceiverLine>(join(folder, 'received.ndjson'));
 /** In every good message; must never be seen by an attacker. */
 const MARK = 'only-for-good-clients';
 const HANDSHAKE_MS = 2_000;
+/** What a heap that has only just begun to be used grows by, whatever is done to it. */
+const WARM_UP_BYTES = 32 * 1024 * 1024;
+/** An attack that takes longer waits for an answer that does not come. */
+const ATTACK_MS = 20_000;
 const problems = new Map<string, number>();
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const problem = (text: string): void => void problems.set(text, (problems.get(text) ?? 0) + 1);
@@ -92,7 +96,10 @@ async function campaign(): Promise<boolean> {
     ],
     ['good clients were never disconnected', reconnects === 0],
     ['every attacker ended as its kind deserves', problems.size === 0],
-    [`the second round grew memory no further (x ${growth.toFixed(2)})`, growth < 1.15],
+    [
+      `the second round grew memory no further (x ${growth.toFixed(2)})`,
+      growth < 1.15 || second - first < WARM_UP_BYTES,
+    ],
     ['good clients were pushed to meanwhile', result.native.expected > 0],
   ];
   for (const [promise, holds] of promises) say(`${holds ? 'ok    ' : 'FAILED'} ${promise}`);
@@ -168,7 +175,8 @@ async function attackAll(target: Target): Promise<void> {
 async function one(attack: Attack, target: Target): Promise<void> {
   const { host, port } = target[attack.transport];
   const line = new Line(host, port);
-  await attack.run(line, target);
+  const done = await Promise.race([attack.run(line, target).then(() => true), sleep(ATTACK_MS).then(() => false)]);
+  if (!done) problem(`${attack.name}: did not get through in ${ATTACK_MS} ms`);
   const patience = attack.ends === 'stays' ? 50 : attack.ends === 'deadline' ? HANDSHAKE_MS * 4 : 15_000;
   const ended = await Promise.race([line.closed.then(() => true), sleep(patience).then(() => false)]);
   if (attack.ends === 'stays' && ended) problem(`${attack.name}: closed, though it did nothing wrong`);
@@ -193,8 +201,9 @@ function judge(plans: readonly ReceiverPlan[]): ReturnType<typeof account> {
   );
 }
 
+/** Memory of the process's own: pages of the store's file, which the system may take back, do not count. */
 function residentBytes(pid: number): number {
-  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  const match = /RssAnon:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(match?.[1] ?? 0) * 1_024;
 }
 
