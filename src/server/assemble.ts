@@ -4,6 +4,7 @@
  * Stopping goes the other way round: nothing new, what was accepted is applied and told, sessions are closed, the store
  * last.
  */
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
 import type { NodeId, RoomId } from '../protocol/ids.js';
@@ -14,6 +15,7 @@ import { type Config, isLoopback, type ListenerConfig, listeners } from './confi
 import { createJob } from './job/job.js';
 import type { LogicHttp } from './logic/http.js';
 import { importKey } from './logic/keys.js';
+import type { GoimNodes } from './logic/legacy-goim.js';
 import { type LogicOptions, type LogicParts, logicDefaults } from './logic/options.js';
 import { createLogicService } from './logic/sessions.js';
 import { createEmbeddedQueue } from './queue/embedded.js';
@@ -116,7 +118,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       await running;
     });
 
-    const http = await openHttp(config, { ...parts, queue }, logic, options, mode);
+    const http = await openHttp(config, { ...parts, queue }, logic, options, mode, () => goimNodes(comet?.addresses()));
     await comet.listen();
     undo.push(() => comet?.stop(config.shutdownTimeoutMs));
     if (http !== undefined) {
@@ -196,6 +198,7 @@ async function openHttp(
   service: ReturnType<typeof createLogicService>,
   options: StartOptions,
   mode: 'development' | 'production',
+  goimNodes: () => GoimNodes | undefined,
 ): Promise<LogicHttp | undefined> {
   const { http, legacyHttp, origins } = config.listen;
   if (http === undefined) return undefined;
@@ -209,7 +212,20 @@ async function openHttp(
     legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
     development: mode === 'development',
     origins,
+    goimNodes,
   });
+}
+
+/** Where goim's clients connect: their own port, which speaks both transports, else the normal ones (with a token). */
+function goimNodes(at: ReturnType<Comet['addresses']> | undefined): GoimNodes | undefined {
+  const tcp = at?.goim ?? at?.tcp;
+  const ws = at?.goim ?? (at?.ws === undefined ? undefined : new URL(at.ws).host);
+  const listening = tcp ?? ws;
+  if (listening === undefined) return undefined;
+  const { hostname: host } = new URL(`tcp://${listening}`);
+  const portOf = (address: string | undefined) => Number(/\d+$/.exec(address ?? '')?.[0] ?? 0);
+  const domain = host === '0.0.0.0' || host === '[::]' ? hostname() : host;
+  return { domain, tcpPort: portOf(tcp), wsPort: portOf(ws), wssPort: 0 };
 }
 
 function keepUp(buckets: Buckets, credentials: Credentials, clock: Clock, log: Logger): ReturnType<Clock['every']> {
