@@ -48,6 +48,8 @@ async function campaign(): Promise<boolean> {
   let server = await start();
   const { receivers, plans } = await makeReceivers(server.ready);
   for (const receiver of receivers) receiver.start();
+  // A device that has never been there starts at what is kept: from here on each one exists.
+  while (receivers.some((receiver) => receiver.opened === 0)) await new Promise((resolve) => setTimeout(resolve, 20));
 
   const pusher = new Pusher(() => ready?.http, pushed);
   const pushing = pusher.run(jobs(), inFlight);
