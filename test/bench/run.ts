@@ -2,9 +2,12 @@
 // Exits 99 when a bound is not kept.
 
 import { codec } from './codec.js';
+import { fanout } from './fanout.js';
 import { type Bench, type BenchRow, holds } from './row.js';
+import { sessions } from './sessions.js';
+import { startup } from './startup.js';
 
-const BENCHES: readonly Bench[] = [codec];
+const BENCHES: readonly Bench[] = [codec, fanout, sessions, startup];
 
 const wanted = process.argv.slice(2);
 const chosen = wanted.length === 0 ? BENCHES : BENCHES.filter((bench) => wanted.includes(bench.name));
