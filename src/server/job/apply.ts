@@ -21,12 +21,20 @@ export interface ApplierOptions {
   readonly deadLetter: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
 }
 
-export type Applied = { readonly kind: 'applied'; readonly outcomes: readonly RecordOutcome[] } | Seek;
+export type Applied = { readonly kind: 'applied'; readonly outcomes: readonly RecordOutcome[] } | Behind;
+
+/** Writes were lost. */
+export interface Behind {
+  readonly kind: 'behind';
+  readonly seek: Seek;
+  /** By bucket: marks that turned out lower than seen. */
+  readonly marks: ReadonlyMap<number, MessageId>;
+}
 
 interface Given {
   readonly results: readonly GroupResult[];
-  /** Some bucket was behind. */
-  readonly seek: Seek | undefined;
+  /** Some bucket was. */
+  readonly behind: Behind | undefined;
 }
 
 /** Records of one bucket, and where their results belong in the batch. */
@@ -41,8 +49,6 @@ export class Applier {
   readonly #deadLetter: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
   /** By bucket: the mark last seen. */
   readonly #seen = new Map<number, MessageId>();
-  /** Marks that turned out lower than seen. They count only once the comets were told and the queue goes back. */
-  readonly #lost = new Map<number, MessageId>();
 
   constructor(options: ApplierOptions) {
     this.#buckets = options.buckets;
@@ -79,7 +85,7 @@ export class Applier {
       if (!grouped.has(bucket)) groups.push(this.#group(bucket, [], batch.commit?.upTo ?? ZERO_ID));
     }
     const given = await this.#give(groups);
-    if (given.seek !== undefined) return given.seek;
+    if (given.behind !== undefined) return given.behind;
     const outcomes: RecordOutcome[] = new Array(batch.records.length);
     for (const [at, { bucket }] of groups.entries()) {
       const positions = grouped.get(bucket)?.positions ?? [];
@@ -88,10 +94,12 @@ export class Applier {
     return { kind: 'applied', outcomes };
   }
 
-  /** The queue goes back: from there on the store's marks are what was seen. */
-  sought(): void {
-    for (const [bucket, mark] of this.#lost) this.#seen.set(bucket, mark);
-    this.#lost.clear();
+  /**
+   * The comets were told, and the queue goes back: only from here on are the store's marks what was seen. Were they before,
+   * a batch that is handed out again instead would be applied over the hole.
+   */
+  sought({ marks }: Behind): void {
+    for (const [bucket, mark] of marks) this.#seen.set(bucket, mark);
   }
 
   #group(bucket: number, records: readonly IdentifiedRecord[], upTo: MessageId): ApplyGroup {
@@ -105,18 +113,19 @@ export class Applier {
   }
 
   async #give(groups: readonly ApplyGroup[]): Promise<Given> {
-    if (groups.length === 0) return { results: [], seek: undefined };
+    if (groups.length === 0) return { results: [], behind: undefined };
     const results = await this.#buckets.apply(groups);
     let to: MessageId | undefined;
+    const marks = new Map<number, MessageId>();
     for (const [at, group] of groups.entries()) {
       const result = results[at];
       if (result === undefined) throw new ImgoError('internal', { detail: 'apply answered too few groups' });
       if (result.kind === 'behind') {
-        this.#lost.set(group.bucket, result.mark);
+        marks.set(group.bucket, result.mark);
         if (to === undefined || compareIds(result.mark, to) < 0) to = result.mark;
       } else this.#seen.set(group.bucket, result.mark);
     }
-    return { results, seek: to === undefined ? undefined : { kind: 'seek', to } };
+    return { results, behind: to === undefined ? undefined : { kind: 'behind', seek: { kind: 'seek', to }, marks } };
   }
 
   /** One record after the other; what alone cannot be kept is put aside. */
@@ -124,20 +133,20 @@ export class Applier {
     const outcomes: RecordOutcome[] = [];
     for (const record of batch.records) {
       const outcome = await this.#alone(record);
-      if (outcome.kind === 'seek') return outcome;
+      if (outcome.kind === 'behind') return outcome;
       outcomes.push(outcome);
     }
     const { upTo, buckets } = batch.commit ?? { upTo: ZERO_ID, buckets: [] };
     const given = await this.#give(buckets.map((bucket) => this.#group(bucket, [], upTo)));
-    return given.seek ?? { kind: 'applied', outcomes };
+    return given.behind ?? { kind: 'applied', outcomes };
   }
 
-  async #alone(record: IdentifiedRecord): Promise<RecordOutcome | Seek> {
+  async #alone(record: IdentifiedRecord): Promise<RecordOutcome | Behind> {
     const bucket = bucketOf(record.log);
     for (let attempt = 1; ; attempt++) {
       try {
         const given = await this.#give([this.#group(bucket, [record], record.id)]);
-        return given.seek ?? outcomeOf(given.results[0], 0);
+        return given.behind ?? outcomeOf(given.results[0], 0);
       } catch (cause) {
         if (!isDefect(cause)) throw cause;
         if (attempt >= POISON_AFTER) return this.#putAside(bucket, record, cause);
@@ -146,10 +155,10 @@ export class Applier {
   }
 
   /** Skips a record: its bucket's mark moves over it. Rejects when it is the store that does not work. */
-  async #putAside(bucket: number, record: IdentifiedRecord, cause: unknown): Promise<RecordOutcome | Seek> {
+  async #putAside(bucket: number, record: IdentifiedRecord, cause: unknown): Promise<RecordOutcome | Behind> {
     await this.#deadLetter(record, cause);
     const given = await this.#give([this.#group(bucket, [], record.id)]);
-    if (given.seek !== undefined) return given.seek;
+    if (given.behind !== undefined) return given.behind;
     this.#counters.poison++;
     return { kind: 'poison' };
   }

@@ -58,12 +58,12 @@ export function createJob(options: JobOptions): Job {
       options.onFailure?.(cause);
       throw cause;
     });
-    if (applied.kind === 'seek') {
+    if (applied.kind === 'behind') {
       counters.behind++;
       // What comets were told, and the sessions that were registered, may be lost as well.
       for (const comet of await registry.comets()) await notifier.markResync(comet);
-      applier.sought();
-      return applied;
+      applier.sought(applied);
+      return applied.seek;
     }
     batch.applied(applied.outcomes);
     countOutcomes(applied.outcomes);
