@@ -3,6 +3,7 @@
 // and ends with the exit status of its error.
 
 import { fileURLToPath } from 'node:url';
+import { endOnClosedPipe } from './closed-pipe.js';
 import { cliPackage, readPackage } from './oclif.js';
 import { asksForRootHelp, rootHelp } from './root-help.js';
 
@@ -26,7 +27,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   ]);
   // Only dist is ever run: oclif must not look for TypeScript sources.
   settings.tsnodeEnabled = false;
-  const args = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
+  const args = commandFirst(argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv);
   const config = await Config.load({
     root: fileURLToPath(new URL('..', import.meta.url)),
     pjson: cliPackage(process.env['IMGO_ARGV0']),
@@ -37,6 +38,16 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     await fail(error, args, config.commandIDs);
   }
+}
+
+/** `imgo --server URL status` means `imgo status --server URL`. */
+function commandFirst(argv: readonly string[]): string[] {
+  const takesValue = /^--(server|key-file|log-level)$/;
+  let at = 0;
+  while (argv[at]?.startsWith('-') === true && argv[at] !== '--') at += takesValue.test(argv[at] ?? '') ? 2 : 1;
+  const rest = argv.slice(at);
+  const end = rest.indexOf('--');
+  return rest.toSpliced(end < 0 ? rest.length : end, 0, ...argv.slice(0, at));
 }
 
 async function fail(error: unknown, argv: readonly string[], ids: readonly string[]): Promise<void> {
@@ -51,9 +62,4 @@ async function fail(error: unknown, argv: readonly string[], ids: readonly strin
   const command = commands.find((name) => name === words) ?? commands.find((name) => name === argv[0]) ?? '';
   const { report } = await import('./report.js');
   report(asFailure(error, command, commands));
-}
-
-function endOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
 }

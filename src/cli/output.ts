@@ -1,7 +1,6 @@
 // Where a command's words go: data to stdout and nothing else there; remarks to stderr, unless quiet. On a terminal a
 // table, in a pipe bare values, with --json objects. Writing waits for a slow reader, so that nothing piles up here.
 
-import { once } from 'node:events';
 import { asTyped } from './own-name.js';
 import { columns, isColoured, localise, paint, printable } from './style.js';
 
@@ -42,7 +41,9 @@ export class Output {
 
   /** Data as it is: whole lines. Resolves when the reader keeps up. */
   async raw(text: string | Uint8Array): Promise<void> {
-    if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+    const { stdout } = process;
+    // A reader that has gone never drains; closed-pipe.ts ends the program then.
+    if (!stdout.write(text)) await new Promise<void>((resolve) => stdout.once('drain', resolve));
   }
 
   /** Data: an object as one line. */

@@ -53,6 +53,8 @@ export function wantsJson(argv: readonly string[] = process.argv.slice(2)): bool
 /** Prints an error and sets the exit status of this process. */
 export function report(error: ImgoError): void {
   process.exitCode = error.exit;
+  // Who pressed Ctrl-C knows.
+  if (error.code === 'interrupted') return;
   if (wantsJson()) {
     process.stdout.write(`${JSON.stringify(errorObject(error))}\n`);
     return;

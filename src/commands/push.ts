@@ -98,14 +98,15 @@ export default class Push extends BaseCommand {
   }
 }
 
-/** A file of lines. @throws ImgoError usage when it cannot be read */
+/** A file of lines. @throws ImgoError file_unreadable */
 async function openLines(path: string): Promise<ReadStream> {
   const { createReadStream } = await import('node:fs');
   const stream = createReadStream(path);
   try {
     await once(stream, 'open');
   } catch (cause) {
-    throw new ImgoError('usage', { detail: `${path} cannot be read: ${String(cause)}.`, command: 'push' }, { cause });
+    const { whyUnreadable } = await import('../cli/secrets.js');
+    throw new ImgoError('file_unreadable', { file: path, detail: whyUnreadable(cause) }, { cause });
   }
   return stream;
 }
