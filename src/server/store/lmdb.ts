@@ -2,6 +2,8 @@
 // hands out the engines. What was accepted before a crash is there again.
 
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { ImgoError } from '../../protocol/errors.js';
 import type { Clock } from '../clock.js';
 import type { Buckets, BucketsOptions } from './buckets.js';
 import { Counters } from './counters.js';
@@ -16,6 +18,8 @@ import { openTables, type Tables } from './lmdb/tables.js';
 import { SessionTable } from './sessions.js';
 
 const META_KEY = Buffer.from('state');
+const RESERVE_BYTES = 256 * 1_048_576;
+const META_BYTES = 13;
 
 export interface LmdbOptions {
   /** The data folder; made when it is not there. */
@@ -26,6 +30,8 @@ export interface LmdbOptions {
   readonly version?: string;
   /** Free bytes, on disk and inside the store, below which pushes are refused. Default 256 MiB. */
   readonly reserveBytes?: number;
+  /** Bytes that the disk of a folder can still take; asks the system by default. */
+  readonly freeBytes?: (folder: string) => number;
   /** How large the store may ever grow: address space. Default 1 TiB. */
   readonly mapBytes?: number;
   /** Logs and index entries kept at hand, each up to twice. Defaults 50,000 and 500,000. */
@@ -57,12 +63,12 @@ export async function openLmdbStore(settings: LmdbOptions): Promise<LmdbStore> {
     tables = await openTables(join(path, 'store.mdb'), settings.mapBytes);
     folder.arbitrate(tables);
     const counters = new Counters();
-    const space = new Space(tables, clock, path, settings.reserveBytes ?? 256 * 1_048_576);
+    const space = new Space(tables, clock, path, settings.reserveBytes ?? RESERVE_BYTES, settings.freeBytes);
     const committer = new Committer(tables, clock, counters, (cause) => {
       space.wasFull();
       return space.error(cause);
     });
-    const last = readMeta(tables);
+    const last = readMeta(tables, path);
     const crashedEpoch = last.clean ? last.crashedEpoch : last.epoch;
     const meta = { epoch: Math.max(last.epoch + 1, Math.floor(clock.now() / 1000)), crashedEpoch, clean: false };
     await writeMeta(tables, committer, meta);
@@ -74,7 +80,9 @@ export async function openLmdbStore(settings: LmdbOptions): Promise<LmdbStore> {
   } catch (error) {
     await tables?.root.close();
     folder.release();
-    throw error;
+    if (error instanceof ImgoError) throw error;
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new ImgoError('data_damaged', { data: path, detail }, { cause: error });
   }
 }
 
@@ -115,17 +123,22 @@ class OpenStore implements LmdbStore {
   }
 }
 
-function readMeta(tables: Tables): Meta {
+/** @throws ImgoError data_damaged: without the last epoch an id could be given out twice. */
+function readMeta(tables: Tables, data: string): Meta {
   const value = tables.meta.get(META_KEY);
   if (value === undefined) return { epoch: 0, crashedEpoch: 0, clean: true };
+  if (value.length !== META_BYTES || value.readUInt32LE(9) !== crc32(value.subarray(0, 9))) {
+    throw new ImgoError('data_damaged', { data, detail: 'the last epoch cannot be read' });
+  }
   return { epoch: value.readUInt32LE(0), crashedEpoch: value.readUInt32LE(4), clean: value.readUInt8(8) === 1 };
 }
 
 function writeMeta(tables: Tables, committer: Committer, meta: Meta): Promise<void> {
-  const value = Buffer.alloc(9);
+  const value = Buffer.alloc(META_BYTES);
   value.writeUInt32LE(meta.epoch, 0);
   value.writeUInt32LE(meta.crashedEpoch, 4);
   value.writeUInt8(meta.clean ? 1 : 0, 8);
+  value.writeUInt32LE(crc32(value.subarray(0, 9)), 9);
   return new Promise((resolve, reject) => {
     const build = (): void => void tables.meta.put(META_KEY, value);
     committer.add({ build, committed: resolve, failed: reject });

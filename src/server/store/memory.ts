@@ -152,7 +152,8 @@ class MemoryBuckets implements Buckets {
     const entry: Entry = {
       id,
       prev,
-      payload: record.payload,
+      // A copy: what came is a view of the request, and would keep all of it.
+      payload: new Uint8Array(record.payload),
       operation: record.operation,
       acceptedAt: record.acceptedAt,
       expiresAt: keptUntil(record, retentionOf(record.log, this.#options)),

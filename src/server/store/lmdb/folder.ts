@@ -1,6 +1,6 @@
 // The data folder: one server at a time, a format that this version knows, and a store that is what was written.
 
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
@@ -87,17 +87,10 @@ class LockedFolder implements Folder {
 function takeLock(path: string, lock: Lock): void {
   const file = join(path, 'lock');
   for (let tries = 0; ; tries++) {
-    try {
-      const descriptor = openSync(file, 'wx', 0o600);
-      writeFileSync(descriptor, JSON.stringify(lock));
-      closeSync(descriptor);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
+    if (placeWhole(file, JSON.stringify(lock))) return;
     const holder = readLock(file);
     if (holder !== undefined && (isAlive(holder) || tries > 5)) throw locked(path, holder);
-    // Its process is dead, or died before it had written who it is.
+    // Its process is dead. Should two take over at once, arbitrate lets one of them go on.
     try {
       unlinkSync(file);
     } catch (error) {
@@ -152,6 +145,21 @@ function readFormat(path: string): number | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new ImgoError('data_unusable', { data: path, detail: reasonOf(error) }, { cause: error });
+  }
+}
+
+/** Makes the file with its text in it, or not at all: false when there is one already. */
+function placeWhole(file: string, text: string): boolean {
+  const mine = `${file}.${process.pid}`;
+  writeFileSync(mine, text, { mode: 0o600 });
+  try {
+    linkSync(mine, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    unlinkSync(mine);
   }
 }
 

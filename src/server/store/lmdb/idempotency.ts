@@ -29,7 +29,8 @@ export class IdempotencyTable {
   constructor(tables: Tables, options: BucketsOptions['idempotency']) {
     this.#tables = tables;
     this.#options = options;
-    this.#bytes = tables.meta.get(TOTAL_KEY)?.readDoubleLE(0) ?? 0;
+    const total = tables.meta.get(TOTAL_KEY)?.readDoubleLE(0) ?? 0;
+    this.#bytes = total >= 0 && Number.isFinite(total) ? total : 0;
     this.#durableBytes = this.#bytes;
   }
 

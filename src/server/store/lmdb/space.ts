@@ -21,10 +21,12 @@ export class Space {
   readonly #clock: Clock;
   readonly #folder: string;
   readonly #reserve: number;
+  readonly #diskFree: (folder: string) => number;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #state: SpaceState = { freeBytes: 0, usedBytes: 0, full: false };
 
-  constructor(tables: Tables, clock: Clock, folder: string, reserveBytes: number) {
+  constructor(tables: Tables, clock: Clock, folder: string, reserveBytes: number, freeBytes = diskFree) {
+    this.#diskFree = freeBytes;
     this.#tables = tables;
     this.#clock = clock;
     this.#folder = folder;
@@ -37,8 +39,7 @@ export class Space {
     if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#state;
     this.#lookedAt = now;
     const { free, used, pageBytes } = freePages(this.#tables);
-    const disk = statfsSync(this.#folder);
-    const freeBytes = disk.bavail * disk.bsize + free * pageBytes;
+    const freeBytes = this.#diskFree(this.#folder) + free * pageBytes;
     this.#state = { freeBytes, usedBytes: used * pageBytes, full: freeBytes < this.#reserve };
     return this.#state;
   }
@@ -53,6 +54,11 @@ export class Space {
     const details = { data: this.#folder, free: mebibytes(this.#state.freeBytes), needed: mebibytes(this.#reserve) };
     return new ImgoError('store_full', details, cause === undefined ? {} : { cause });
   }
+}
+
+function diskFree(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 function mebibytes(bytes: number): string {
