@@ -101,7 +101,7 @@ async function run(): Promise<boolean> {
   await pushing;
   say('all pushes are answered; the absent come back');
   for (const receiver of away) receiver.start();
-  const result = await settle(plans);
+  const result = await settle(receivers, plans);
   const metrics = await call(`${base}/metrics`, 'GET', undefined);
   for (const receiver of receivers) receiver.stop();
   const status = await server.end('SIGTERM');
@@ -281,14 +281,30 @@ async function command(args: readonly string[], line?: (text: string) => void): 
   return lines;
 }
 
-async function settle(plans: readonly ReceiverPlan[]): Promise<Account> {
-  const deadline = Date.now() + 120_000;
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
+/**
+ * Judges when nothing has arrived for a while and everybody is connected; judging parses all journals and so keeps the
+ * receivers from reading, which is why it is not done earlier or often.
+ */
+async function settle(receivers: readonly RawReceiver[], plans: readonly ReceiverPlan[]): Promise<Account> {
+  for (let tries = 1; ; tries++) {
+    await until('everybody is connected', () => receivers.every((receiver) => receiver.open));
+    await quiet(receivers, 3_000 * tries);
     pushed.flush();
     received.flush();
     const result = account(readJournal<PusherLine>(pushedPath), readJournal<ReceiverLine>(receivedPath), plans);
-    if (result.native.lost + result.rooms.lost + result.legacy.lost === 0 || Date.now() > deadline) return result;
+    if (tries === 4 || result.native.lost + result.rooms.lost + result.legacy.lost === 0) return result;
+  }
+}
+
+/** Resolves when no receiver has got anything for so long. */
+async function quiet(receivers: readonly RawReceiver[], ms: number): Promise<void> {
+  const total = (): number => receivers.reduce((sum, receiver) => sum + receiver.received, 0);
+  let last = total();
+  for (let since = Date.now(); Date.now() - since < ms; ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (total() === last) continue;
+    last = total();
+    since = Date.now();
   }
 }
 
