@@ -36,6 +36,8 @@ export class Access {
   readonly #options: AccessOptions;
   readonly #cache = new Map<string, { readonly key: KeyRecord; readonly until: number }>();
   #development: boolean;
+  /** The Host that was found good last: nearly always the next one. */
+  #goodHost: string | undefined;
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -59,7 +61,10 @@ export class Access {
   /** @throws ImgoError host_refused, origin_refused */
   checkBrowser(request: FastifyRequest): void {
     const { origin, host } = request.headers;
-    if (this.#development && !LOOPBACK.test(hostName(host ?? ''))) throw new ImgoError('host_refused');
+    if (this.#development && host !== this.#goodHost) {
+      if (!LOOPBACK.test(hostName(host ?? ''))) throw new ImgoError('host_refused');
+      this.#goodHost = host;
+    }
     if (origin !== undefined && !this.#originAllowed(origin, host)) throw new ImgoError('origin_refused');
   }
 

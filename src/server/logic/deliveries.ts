@@ -4,7 +4,7 @@
 
 import { compareIds, type MessageId, type SessionId, type UserId } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
-import type { Buckets, SessionState } from '../store/buckets.js';
+import { ANONYMOUS, type Buckets, type SessionState } from '../store/buckets.js';
 
 /** How often the store is looked at while somebody waits. */
 const LOOK_MS = 200;
@@ -25,6 +25,8 @@ export interface Awaited {
   readonly id: MessageId;
 }
 
+type Store = Pick<Buckets, 'sessionsOf' | 'devices'>;
+
 interface Waiter {
   readonly pending: Set<SessionId>;
   /** Confirmed before it was known who is to be waited for. */
@@ -36,10 +38,10 @@ interface Waiter {
 
 export class Deliveries {
   readonly #clock: Clock;
-  readonly #buckets: Pick<Buckets, 'sessionsOf'>;
+  readonly #buckets: Store;
   readonly #waiting = new Map<UserId, Set<Waiter>>();
 
-  constructor(clock: Clock, buckets: Pick<Buckets, 'sessionsOf'>) {
+  constructor(clock: Clock, buckets: Store) {
     this.#clock = clock;
     this.#buckets = buckets;
   }
@@ -70,9 +72,10 @@ export class Deliveries {
       for (const [index, sessions] of (await this.#buckets.sessionsOf(awaited.map(({ user }) => user))).entries()) {
         online += sessions.length;
         const waiter = waiters[index] as Waiter;
-        for (const session of sessions) {
-          if (waiter.early.has(session.session) || compareIds(session.position, waiter.id) >= 0) waiter.delivered++;
-          else waiter.pending.add(session.session);
+        const taken = await this.#taken(sessions, waiter.id);
+        for (const { session } of sessions) {
+          if (waiter.early.has(session) || taken.has(session)) waiter.delivered++;
+          else waiter.pending.add(session);
         }
       }
       await new Promise<void>((resolve) => {
@@ -106,15 +109,36 @@ export class Deliveries {
     if (open.length === 0) return;
     const found = await this.#buckets.sessionsOf(open.map(({ user }) => user));
     for (const [index, { waiter }] of open.entries()) {
-      const live = new Map((found[index] ?? []).map((state: SessionState) => [state.session, state]));
+      const sessions = found[index] ?? [];
+      const live = new Set(sessions.map(({ session }) => session));
+      const taken = await this.#taken(sessions, waiter.id);
       for (const session of waiter.pending) {
-        const state = live.get(session);
-        const taken = state !== undefined && compareIds(state.position, waiter.id) >= 0;
-        if (taken) waiter.delivered++;
+        if (taken.has(session)) waiter.delivered++;
         // A session that ended without taking it is not waited for any more.
-        if (taken || state === undefined) waiter.pending.delete(session);
+        if (taken.has(session) || !live.has(session)) waiter.pending.delete(session);
       }
     }
+  }
+
+  /**
+   * Of one user's sessions those that have taken this id, as far as the store knows: a legacy session by its position, a
+   * native one by its device's cursor. Where anonymous sessions share a cursor, it says nothing of each.
+   */
+  async #taken(sessions: readonly SessionState[], id: MessageId): Promise<ReadonlySet<SessionId>> {
+    const taken = new Set<SessionId>();
+    const anonymous = sessions.filter(({ device }) => device === ANONYMOUS).length;
+    let cursors: ReadonlyMap<string, MessageId> | undefined;
+    for (const { session, user, device, dialect, position } of sessions) {
+      if (compareIds(position, id) < 0) continue;
+      if (dialect === 'native') {
+        if (user === undefined || (device === ANONYMOUS && anonymous > 1)) continue;
+        cursors ??= new Map((await this.#buckets.devices(user)).map((known) => [known.device, known.cursor]));
+        const cursor = cursors.get(device);
+        if (cursor === undefined || compareIds(cursor, id) < 0) continue;
+      }
+      taken.add(session);
+    }
+    return taken;
   }
 
   #add(user: UserId, id: MessageId, wake: () => void): Waiter {

@@ -137,11 +137,14 @@ function createApp(options: LogicHttpOptions, context: RouteContext, register: R
     return503OnClosing: false,
     // A name of 128 bytes, percent-encoded.
     routerOptions: { maxParamLength: 384 },
+    // A path that cannot be decoded: Fastify would repeat it.
+    frameworkErrors: (_error, _request, reply) =>
+      void sendProblem(reply, new ImgoError('invalid_request', { detail: 'the path cannot be read' })),
     clientErrorHandler(_error, socket) {
       if (socket.writable) socket.end(BAD_HTTP);
     },
   });
-  app.server.maxConnections = options.maxConnections ?? 10_000;
+  app.server.maxConnections = options.maxConnections ?? 4_096;
   app.decorateRequest('caller');
   app.setValidatorCompiler(compileValidator);
   app.setSerializerCompiler(compileSerializer);

@@ -52,6 +52,12 @@ export function compileSerializer() {
 }
 
 function issueError(issue: z.core.$ZodIssue, part: string | undefined): ImgoError {
+  if (issue.code === 'invalid_union') {
+    // Of the branch that got furthest; one that did not even fit by its type says nothing of use.
+    const firsts = issue.errors.flatMap((branch) => branch[0] ?? []);
+    const furthest = firsts.find((one) => one.path.length > 0 || one.code === 'unrecognized_keys');
+    if (furthest !== undefined) return issueError({ ...furthest, path: [...issue.path, ...furthest.path] }, part);
+  }
   const where = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys.find((one) => /^[A-Za-z_]{1,32}$/.test(one));

@@ -43,6 +43,7 @@ test('an accept that never answers is an unknown outcome after the deadline', as
 test('of several users some may fail: 200 while one was accepted, else the error, which prefers the unknown', async () => {
   const refuse = (record: PushRecord) => {
     if (record.log === 'user:full') return Promise.reject(new ImgoError('overloaded', { reason: 'queue' }));
+    if (record.log === 'user:66') return Promise.reject(new ImgoError('overloaded', { reason: 'queue' }));
     if (record.log === 'user:lost') return Promise.reject(new ImgoError('outcome_unknown'));
     return undefined;
   };
@@ -55,10 +56,14 @@ test('of several users some may fail: 200 while one was accepted, else the error
   const none = await call(base, 'POST', '/v1/push', '{"to":{"users":["full","lost"]},"message":1}');
   expect([none.status, none.json.code]).toEqual([504, 'outcome_unknown']);
   expect(none.json.errors).toEqual({ full: 'overloaded', lost: 'outcome_unknown' });
-  const legacy = await call(base, 'POST', '/goim/push/mids?operation=5&mids=1', '{}');
-  expect(legacy.json.code).toBe(0);
+  // The old APIs have no word for some of them: success is all.
+  expect((await call(base, 'POST', '/1/pushs', '{"u":[1,2],"m":1}')).json).toEqual({ ret: 1 });
+  expect((await call(base, 'POST', '/1/pushs', '{"u":[1,66],"m":1}')).json).toEqual({ ret: 65_535 });
+  const mids = (query: string) => call(base, 'POST', `/goim/push/mids?operation=5&${query}`, '{}');
+  expect((await mids('mids=1&mids=2')).json.code).toBe(0);
+  expect((await mids('mids=1&mids=66')).json.code).toBe(-500);
   const { json } = await call(base, 'GET', '/v1/stats');
-  expect(json.push.refused).toEqual({ overloaded: 2, outcome_unknown: 2 });
+  expect(json.push.refused).toEqual({ overloaded: 4, outcome_unknown: 2 });
 });
 
 test('a defect is logged by its place, and answered without a word of what it said', async () => {

@@ -145,6 +145,15 @@ describe('refusals are problem documents', () => {
     }
   });
 
+  test('a path that cannot be decoded is a bad request, and is not repeated', async () => {
+    const answer = await call(base, 'GET', '/v1/users/secret%zz/sessions');
+    expect([answer.status, answer.json.code]).toEqual([400, 'invalid_request']);
+    expect(answer.text).not.toContain('secret');
+    const long = await call(base, 'GET', `/v1/users/${'x'.repeat(1_000)}/sessions`);
+    expect(long.status).toBeGreaterThanOrEqual(400);
+    expect(long.headers.get('content-type')).toMatch(/problem/);
+  });
+
   test('an unknown path and a wrong method are told apart, without the query', async () => {
     const lost = await call(base, 'GET', '/v1/nothing?token=secret');
     expect([lost.status, lost.json.code]).toEqual([404, 'not_found']);

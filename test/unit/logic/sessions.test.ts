@@ -362,10 +362,21 @@ describe('?wait', () => {
   test('a position that only moved is no delivery, and time runs out', async () => {
     const made = await token({ user: 'u' });
     const { handle } = await setup.open(made.token);
-    const waiting = pushTo({ user: 'u' }, '?wait=300ms');
+    const waiting = pushTo({ user: 'u' }, '?wait=600ms');
     await until(() => setup.comet.notified.length > 0);
+    await setup.logic.progress(handle, setup.comet.notified[0]?.id as never, false);
     expect((await waiting).json.delivery).toMatchObject({ online: 1, delivered: 0 });
-    expect(handle.user).toBe('u');
+  });
+
+  test('what was taken before is not waited for: the same key again', async () => {
+    const made = await token({ user: 'u' });
+    const { handle } = await setup.open(made.token);
+    const body = '{"to":{"user":"u"},"message":1,"idempotencyKey":"k"}';
+    await call(base, 'POST', '/v1/push', body);
+    await until(() => setup.comet.notified.length > 0);
+    await setup.logic.progress(handle, setup.comet.notified[0]?.id as never, true);
+    const again = await call(base, 'POST', '/v1/push?wait=30s', body);
+    expect(again.json.delivery).toMatchObject({ online: 1, delivered: 1 });
   });
 
   test('a session that ends is not waited for any more', async () => {

@@ -19,7 +19,10 @@ const tokenRequest = z.strictObject({
     .optional()
     .describe('Sessions of this token have this device'),
   rooms: z.array(name).max(ROOMS_MAX).optional().describe('Rooms it may join: names, or prefix*'),
-  ttl: duration.optional().describe('auth.token_ttl unless given'),
+  ttl: duration
+    .refine((ms) => ms > 0, 'must not be 0')
+    .optional()
+    .describe('auth.token_ttl unless given'),
 });
 
 const tokenInfo = z.object({
