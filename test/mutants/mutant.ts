@@ -10,5 +10,5 @@ export interface Mutant {
   readonly find: string;
   readonly replace: string;
   /** The test file that must fail, and if given a part of the failing test's name. */
-  readonly expect: { readonly file: string; readonly name?: string };
+  readonly expect: { readonly file: string; readonly test?: string };
 }

@@ -12,6 +12,7 @@ import {
   type SessionId,
   type UserId,
   userLog,
+  ZERO_ID,
 } from '../../../src/protocol/ids.js';
 import { type Clock, systemClock } from '../../../src/server/clock.js';
 import { createJob, type Job, type JobOptions } from '../../../src/server/job/job.js';
@@ -367,5 +368,53 @@ describe('the job', () => {
     expect(a.frames.flat()[0]).toMatchObject({ id: { epoch: 0, n: 0 }, ephemeral: true });
     expect(job.counters.ephemeral).toBe(3);
     expect(await buckets.log(user('1'))).toBeUndefined();
+  });
+
+  test('has every comet re-read when the store lost writes, and applies the batch upon its mark', async () => {
+    let calls = 0;
+    const { comet, push, registry, job, buckets } = bench({
+      clock: hurried,
+      through: (store) => ({
+        apply: async (groups) => {
+          if (++calls === 1) return groups.map(() => ({ kind: 'behind', mark: ZERO_ID }));
+          return store.apply(groups);
+        },
+      }),
+    });
+    const [a, b] = [await comet('a'), await comet('b')];
+    await push(user('1'), 'x');
+    for (const { lease } of [a, b]) {
+      expect(await registry.renew(lease)).toMatchObject({ kind: 'renewed', resync: expect.any(Number) });
+    }
+    expect((await buckets.log(user('1')))?.messages).toBe(1);
+    expect(job.counters.behind).toBe(1);
+  });
+
+  test('an ephemeral message that waited too long in whatever queue is dropped', async () => {
+    const { buckets, registry, comet, comets } = bench();
+    const a = await comet('a');
+    await registry.addRoom(a.lease, 'r' as RoomId, 1);
+    const now = systemClock.now();
+    const ephemeral = [now - 5_500, now].map((acceptedAt) => ({
+      log: room('r'),
+      payload: new TextEncoder().encode(acceptedAt === now ? 'new' : 'old'),
+      acceptedAt,
+      ephemeral: true as const,
+    }));
+    const queue: Pick<Queue, 'consume'> = {
+      consume: async (handler) => {
+        await handler({ partition: 0, records: [], ephemeral, attempt: 1, applied: () => undefined });
+      },
+    };
+    const job = createJob({
+      queue: queue as Queue,
+      buckets,
+      registry,
+      clock: systemClock,
+      cometFor: ({ node }) => comets.get(node)?.service as CometService,
+    });
+    await job.run(new AbortController().signal);
+    await expect.poll(() => a.bodies).toEqual(['new']);
+    expect(job.counters).toMatchObject({ ephemeral: 2, ephemeralStale: 1 });
   });
 });
