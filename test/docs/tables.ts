@@ -1,0 +1,76 @@
+// The tables in docs/ that are made from the code: errors, settings, disconnects, dialects' limits. `npm run docs` writes them into
+// the pages, between markers; a test fails when a page is not what the code says.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { DISCONNECT, type DisconnectRow } from '../../src/protocol/disconnect.js';
+import { ERRORS, type ErrorCode, type ErrorRow } from '../../src/protocol/error-table.js';
+import { envName, settingKeys } from '../../src/server/config-load.js';
+
+const ROOT = new URL('../../', import.meta.url);
+
+/** What stands between `<!-- NAME -->` and `<!-- end -->` in a page, by page and name. */
+export const TABLES: readonly { readonly page: string; readonly name: string; readonly render: () => string }[] = [
+  { page: 'docs/errors.md', name: 'errors', render: errors },
+  { page: 'docs/errors.md', name: 'disconnects', render: disconnects },
+  { page: 'docs/protocol.md', name: 'disconnects', render: disconnects },
+  { page: 'docs/configuration.md', name: 'settings', render: settings },
+];
+
+/** The page as it should be. */
+export function withTables(page: string): string {
+  let text = readFileSync(fileURLToPath(new URL(page, ROOT)), 'utf8');
+  for (const table of TABLES.filter((one) => one.page === page)) {
+    const block = new RegExp(`(<!-- ${table.name}[^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`);
+    if (!block.test(text)) throw new Error(`${page} has no place for the table ${table.name}`);
+    text = text.replace(block, (_all, before: string, after: string) => `${before}\n${table.render()}\n${after}`);
+  }
+  return text;
+}
+
+function errors(): string {
+  const parts: string[] = [];
+  for (const [code, row] of Object.entries(ERRORS) as [ErrorCode, ErrorRow][]) {
+    const facts = [`exit ${row.exit}`];
+    if (row.http !== 500 || code === 'internal') facts.push(`HTTP ${row.http}`);
+    if (row.retryable) facts.push('may succeed when repeated');
+    parts.push(
+      `### ${code}`,
+      '',
+      `> ${plain(row.message)}`,
+      '',
+      `${row.meaning}${row.why ? ` ${plain(row.why)}` : ''}`,
+      '',
+    );
+    for (const line of row.advice) parts.push(`- ${plain(line)}`);
+    if (row.advice.length > 0) parts.push('');
+    parts.push(facts.join(' · '), '');
+  }
+  return parts.join('\n');
+}
+
+/** A template as a person reads it. */
+function plain(template: string): string {
+  return template.replace(/[[\]]/g, '').replace(/\{(\w+)\}/g, (_all, name: string) => name.toUpperCase());
+}
+
+function disconnects(): string {
+  const lines = ['| code | name | what the client is told | comes back |', '| --- | --- | --- | --- |'];
+  for (const { code, name, reason, reconnect } of Object.values(DISCONNECT) as DisconnectRow[]) {
+    const back = reconnect === false ? 'no' : `after ${reconnect.minMs / 1_000} to ${reconnect.maxMs / 1_000} s`;
+    lines.push(`| ${code} | ${name} | ${reason} | ${back} |`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function settings(): string {
+  const lines = ['| setting | default | value | what |', '| --- | --- | --- | --- |'];
+  for (const [key, { initial, unit, describe }] of settingKeys()) {
+    const cells = [`\`${key}\``, `\`${JSON.stringify(initial)}\``, unit.replaceAll('|', 'or'), describe];
+    lines.push(`| ${cells.join(' | ')} |`);
+  }
+  lines.push(
+    '',
+    `The environment's name of a setting is made by one rule: \`limits.frame\` is \`${envName('limits.frame')}\`.`,
+  );
+  return `${lines.join('\n')}\n`;
+}
