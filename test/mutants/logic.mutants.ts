@@ -126,8 +126,8 @@ export const LOGIC_MUTANTS: readonly Mutant[] = [
   mutant(
     'an ephemeral push is stored',
     'accept.ts',
-    'if (request.ttlMs === 0) return',
-    'if (request.ttlMs === -1) return',
+    'if (request.ttlMs !== 0) return',
+    'if (request.ttlMs !== -1) return',
     'push',
   ),
   mutant(

@@ -44,7 +44,7 @@ export interface AcceptCounters {
 interface Pending {
   /** Monotonic ms. */
   readonly until: number;
-  readonly expire: () => void;
+  readonly reject: (error: ImgoError) => void;
 }
 
 /** Upper bounds of the latency histogram; one more bucket is above the last. */
@@ -83,15 +83,10 @@ export class Acceptor {
     const { target } = request;
     if (target.kind === 'users') return this.#several(target.users, request, scope);
     const log = target.kind === 'user' ? userLog(target.user) : target.kind === 'room' ? roomLog(target.room) : ALL_LOG;
-    return this.#one(log, request, scope).then(
-      (id) => {
-        this.counters.accepted[id === undefined ? 'ephemeral' : target.kind]++;
-        return { kind: 'one', log, id };
-      },
-      (error: unknown) => {
-        throw this.refused(asImgoError(error));
-      },
-    );
+    return this.#accept(log, request, scope, (id) => {
+      this.counters.accepted[id === undefined ? 'ephemeral' : target.kind]++;
+      return { kind: 'one', log, id };
+    });
   }
 
   /** Counts a refusal; also of what never came as far as `push`. */
@@ -107,9 +102,9 @@ export class Acceptor {
     let failure: ImgoError | undefined;
     const one = async (user: UserId) => {
       try {
-        ids.set(user, await this.#one(userLog(user), request, scope));
+        ids.set(user, await this.#accept(userLog(user), request, scope, same));
       } catch (thrown) {
-        const error = this.refused(asImgoError(thrown));
+        const error = asImgoError(thrown);
         errors.set(user, error.code);
         // What may have been appended weighs more than what was refused.
         if (failure === undefined || error.code === 'outcome_unknown') failure = error;
@@ -121,28 +116,32 @@ export class Acceptor {
     return { kind: 'several', ids, errors };
   }
 
-  async #ephemeral(log: LogName, request: PushRequest): Promise<undefined> {
+  /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
+  #accept<T>(log: LogName, request: PushRequest, scope: string, answer: (id: MessageId | undefined) => T): Promise<T> {
+    if (request.ttlMs !== 0) return this.#within(this.#queue.accept(this.#record(log, request, scope)), answer);
     if (request.idempotencyKey !== undefined) {
-      throw new ImgoError('invalid_request', { detail: 'what is never stored cannot have an idempotency key' });
+      const detail = 'what is never stored cannot have an idempotency key';
+      return Promise.reject(this.refused(new ImgoError('invalid_request', { detail })));
     }
     const { payload, operation } = request;
     const record = { log, payload, acceptedAt: this.#clock.now(), ephemeral: true } as const;
-    const handed = this.#queue.acceptEphemeral(operation === undefined ? record : { ...record, operation });
-    await this.#within(handed);
+    return this.#within(
+      this.#queue.acceptEphemeral(operation === undefined ? record : { ...record, operation }).then(nothing),
+      answer,
+    );
   }
 
-  #one(log: LogName, request: PushRequest, scope: string): Promise<MessageId | undefined> {
-    if (request.ttlMs === 0) return this.#ephemeral(log, request);
+  #record(log: LogName, request: PushRequest, scope: string): PushRecord {
+    const { payload, operation } = request;
     const acceptedAt = this.#clock.now();
-    const record: PushRecord = {
-      log,
-      payload: request.payload,
-      acceptedAt,
-      expiresAt: acceptedAt + (request.ttlMs ?? this.ttlMs(request.target)),
-      ...(request.operation === undefined ? undefined : { operation: request.operation }),
-      ...(request.idempotencyKey === undefined ? undefined : { idempotency: idempotencyOf(request, scope) }),
+    const expiresAt = acceptedAt + (request.ttlMs ?? this.ttlMs(request.target));
+    const record: PushRecord = { log, payload, acceptedAt, expiresAt };
+    if (operation === undefined && request.idempotencyKey === undefined) return record;
+    return {
+      ...record,
+      ...(operation === undefined ? {} : { operation }),
+      ...(request.idempotencyKey === undefined ? {} : { idempotency: idempotencyOf(request, scope) }),
     };
-    return this.#within(this.#queue.accept(record)).then(idOf);
   }
 
   /** How long a push to this target is kept unless it says so itself. */
@@ -151,24 +150,21 @@ export class Acceptor {
     return target.kind === 'user' || target.kind === 'users' ? userTtlMs : roomTtlMs;
   }
 
-  /** The outcome in time, or `outcome_unknown`. One timer for all. */
-  #within<T>(work: Promise<T>): Promise<T> {
+  /** The outcome in time, or `outcome_unknown`; refusals are counted. One timer for all, one promise each. */
+  #within<T>(work: Promise<Accepted | undefined>, answer: (id: MessageId | undefined) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const since = this.#clock.monotonic();
-      const pending: Pending = {
-        until: since + this.#options.acceptDeadlineMs,
-        expire: () => reject(new ImgoError('outcome_unknown')),
-      };
+      const pending: Pending = { until: since + this.#options.acceptDeadlineMs, reject };
       this.#pending.add(pending);
       work.then(
-        (value) => {
-          this.#pending.delete(pending);
+        (accepted) => {
+          // Too late: it was told to be unknown already.
+          if (!this.#pending.delete(pending)) return;
           this.#took(this.#clock.monotonic() - since);
-          resolve(value);
+          resolve(answer(accepted?.id));
         },
         (error: unknown) => {
-          this.#pending.delete(pending);
-          reject(error as Error);
+          if (this.#pending.delete(pending)) reject(this.refused(asImgoError(error)));
         },
       );
     });
@@ -186,13 +182,17 @@ export class Acceptor {
     for (const pending of this.#pending) {
       if (pending.until > now) break;
       this.#pending.delete(pending);
-      pending.expire();
+      pending.reject(this.refused(new ImgoError('outcome_unknown')));
     }
   }
 }
 
-function idOf(accepted: Accepted): MessageId {
-  return accepted.id;
+function nothing(): undefined {
+  return undefined;
+}
+
+function same(id: MessageId | undefined): MessageId | undefined {
+  return id;
 }
 
 /** Two pushes with one key to one log are the same when this is: the bytes, the time to live, the operation. */
