@@ -314,6 +314,19 @@ describe('holes and positions', () => {
   });
 });
 
+describe('ephemeral messages', () => {
+  test('are dropped and counted while the topic catches up', async () => {
+    const stage = new Stage({ windowMs: 0 });
+    const [one] = joined(stage, 2) as [TestOutlet];
+    stage.log.append(10);
+    stage.push();
+    stage.topic.append(ephemeral(stage.log, 'now'));
+    await stage.clock.pass(100);
+    expect(one.got.map(({ kind }) => kind)).toEqual(['entry', 'entry']);
+    expect(stage.counters.ephemeralDropped).toBe(2);
+  });
+});
+
 describe('a fenced comet', () => {
   test('writes nothing until its lease is back, then everything', async () => {
     const stage = new Stage({ windowMs: 5 }, { yieldEvery: 2 });
