@@ -3,11 +3,12 @@
 
 import { codec } from './codec.js';
 import { fanout } from './fanout.js';
+import { http } from './http.js';
 import { type Bench, type BenchRow, holds } from './row.js';
 import { sessions } from './sessions.js';
 import { startup } from './startup.js';
 
-const BENCHES: readonly Bench[] = [codec, fanout, sessions, startup];
+const BENCHES: readonly Bench[] = [codec, http, fanout, sessions, startup];
 
 const wanted = process.argv.slice(2);
 const chosen = wanted.length === 0 ? BENCHES : BENCHES.filter((bench) => wanted.includes(bench.name));
