@@ -62,7 +62,8 @@ export class Page implements AsyncDisposable {
       this.#running.push({ step, child, output });
       const first = step.expected.findIndex((line) => line !== '…');
       const enough = step.expected.slice(0, isServer(step.command) ? undefined : first + 1);
-      await this.#until(() => alike([...enough, '…'], output()) || child.exitCode !== null);
+      const isReady = (): boolean => !isServer(step.command) || /^Ready in /m.test(output());
+      await this.#until(() => (isReady() && alike([...enough, '…'], output())) || child.exitCode !== null);
       this.#learn(step, output());
       if (!alike([...enough, '…'], output())) throw new Error(difference(step, output()));
       return;
@@ -102,6 +103,7 @@ export class Page implements AsyncDisposable {
       IMGO_LISTEN__HTTP: '0',
       IMGO_LISTEN__WS: '0',
       IMGO_LISTEN__TCP: '0',
+      IMGO_STORE__RESERVE: '1MiB',
       NO_COLOR: '1',
       NODE_OPTIONS: `--import=${join(ROOT, 'test/docs/terminal.mjs')}`,
       npm_config_update_notifier: 'false',
@@ -124,11 +126,9 @@ export class Page implements AsyncDisposable {
 
   #learn(step: Step, output: string): void {
     if (!isServer(step.command)) return;
-    const shown = step.expected.join('\n').matchAll(ADDRESS);
-    const actual = [...output.matchAll(ADDRESS)];
-    for (const [index, [address]] of [...shown].entries()) {
-      const real = actual[index]?.[0];
-      if (real !== undefined) this.#addresses.set(address, real);
+    for (const [name, shown] of SHOWN) {
+      const real = new RegExp(`^  ${name} +\\S*(127\\.0\\.0\\.1:\\d+)`, 'm').exec(output)?.[1];
+      if (real !== undefined) this.#addresses.set(shown, real);
     }
   }
 
@@ -138,7 +138,14 @@ export class Page implements AsyncDisposable {
   }
 }
 
-const ADDRESS = /127\.0\.0\.1:\d+/g;
+/** What the pages show, by the name in the banner. */
+const SHOWN = [
+  ['http', '127.0.0.1:7172'],
+  ['ws', '127.0.0.1:8090'],
+  ['tcp', '127.0.0.1:8080'],
+  ['goim', '127.0.0.1:3101'],
+  ['legacy', '127.0.0.1:7173'],
+] as const;
 
 function isServer(command: string): boolean {
   return /\bnpm start$|\bimgo serve\b/.test(command) && !/--check|--help/.test(command);
@@ -170,9 +177,15 @@ function alike(expected: readonly string[], output: string): boolean {
   const match = (w: number, p: number): boolean => {
     if (w === wanted.length) return p === printed.length;
     if (wanted[w] === '…') return match(w + 1, p) || (p < printed.length && match(w, p + 1));
-    return p < printed.length && printed[p] === wanted[w] && match(w + 1, p + 1);
+    return p < printed.length && sameLine(wanted[w] ?? '', printed[p] ?? '') && match(w + 1, p + 1);
   };
   return match(0, 0);
+}
+
+/** Inside a line `…` stands for any text. */
+function sameLine(wanted: string, printed: string): boolean {
+  const pattern = wanted.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${pattern.join('.*')}$`).test(printed);
 }
 
 /** Empty lines, npm's own ones and the note that sources are being built do not count. */
@@ -192,6 +205,7 @@ function shape(line: string): string {
     .replace(/\b\d{9,10}-\d+/g, 'ID')
     .replace(/(127\.0\.0\.1|localhost):\d+(\/sub)?\s*/g, 'ADDRESS$2 ')
     .replace(/\b\d+(\.\d+)? (ms|s)\b/g, 'N $2')
+    .replace(/"ms":[\d.]+/g, '"ms":N')
     .replace(/\bpid \d+/g, 'pid N')
     .replace(/ \(bundled; yours is [\d.]+\)/g, '')
     .replace(/Node \d+\.\d+\.\d+/g, 'Node V')
