@@ -27,7 +27,7 @@ export interface ForgottenDevice {
 
 /** All devices of one log. */
 export interface DeviceSet {
-  readonly devices: DeviceMark[];
+  devices: DeviceMark[];
   forgotten: ForgottenDevice[];
   /** Where a device starts that was forgotten so long ago that even its hash is gone. */
   forgottenFloor: MessageId | undefined;
@@ -86,7 +86,9 @@ export function openDevice(set: DeviceSet, context: OpenContext): Opened {
     sentBefore = unknownPast || context.busy ? head : start;
     if (context.device === ANONYMOUS) sentBefore = maxId(sentBefore, minId(context.crashedTo, head));
     mark = { device: context.device, cursor: start, sentTo: sentBefore, clean: false, lastSeen: now };
-    set.devices.push(mark);
+    // A list of its own for the first: pushing onto an empty one would reserve room for 17.
+    if (set.devices.length === 0) set.devices = [mark];
+    else set.devices.push(mark);
     forgotten = forgetExcess(set, context);
   } else {
     sentBefore = mark.clean && !context.busy ? maxId(mark.sentTo, mark.cursor) : head;

@@ -22,6 +22,7 @@ interface Stamp {
 }
 
 const NOBODY: readonly SessionRecord[] = Object.freeze([]);
+const REGISTERED: RegisterResult = Object.freeze({ kind: 'registered', replaced: NOBODY, evicted: NOBODY });
 
 export class SessionTable {
   readonly #byId = new Map<SessionId, Live>();
@@ -36,7 +37,7 @@ export class SessionTable {
   }
 
   register(record: SessionRecord, options: RegisterOptions): RegisterResult {
-    const nothing: RegisterResult = { kind: 'registered', replaced: NOBODY, evicted: NOBODY };
+    const nothing = REGISTERED;
     const current = this.#byId.get(record.session);
     const last = current?.record ?? this.#removed.get(record.session) ?? this.#removedBefore.get(record.session);
     if (last !== undefined && isOlder(record, last)) return nothing;
@@ -44,10 +45,16 @@ export class SessionTable {
     if (record.incarnation < incarnation) return nothing;
     if (record.incarnation > incarnation) this.#incarnations.set(record.comet, record.incarnation);
 
+    const lives = record.user === undefined ? undefined : this.#byUser.get(record.user);
+    if (lives === undefined && last === undefined) {
+      // Nobody to compare with: the usual case, and the only one while a million reconnect.
+      this.#add({ record, position: ZERO_ID, opened: false });
+      return nothing;
+    }
     const replaced: SessionRecord[] = [];
     const evicted: SessionRecord[] = [];
-    if (record.user !== undefined) {
-      const others = (this.#byUser.get(record.user) ?? []).filter((live) => live !== current);
+    if (lives !== undefined) {
+      const others = lives.filter((live) => live !== current);
       const same = others.filter((live) => record.device !== ANONYMOUS && live.record.device === record.device);
       const rest = others.filter((live) => !same.includes(live));
       const excess = rest.length + 1 - Math.max(1, options.cap);

@@ -24,6 +24,8 @@ interface Meta {
 interface Tree {
   readonly root: bigint;
   readonly depth: number;
+  /** The tree of free pages: its values are lists of page numbers. */
+  readonly free: boolean;
 }
 
 /** A page to look at, and at which depth of its tree it stands (1: the root). */
@@ -31,6 +33,7 @@ interface Due {
   readonly page: number;
   readonly level: number;
   readonly depth: number;
+  readonly free: boolean;
 }
 
 class Damage extends Error {}
@@ -105,14 +108,14 @@ class StoreFile {
     }
     const lastPage = bytes.readBigUInt64LE(144);
     if (lastPage < 1n || lastPage > 2n ** 48n) throw new Damage(`head ${number} of store.mdb states ${lastPage} pages`);
-    const trees = [48, 96].map((at) => readTree(bytes, at));
+    const trees = [readTree(bytes, 48, true), readTree(bytes, 96, false)];
     return { pageBytes, lastPage: Number(lastPage), txn: bytes.readBigUInt64LE(152), trees };
   }
 
   #plant(tree: Tree, where: string): void {
     if (tree.root === NO_PAGE) return;
     if (tree.depth < 1 || tree.depth > 32) throw new Damage(`${where} states a tree of depth ${tree.depth}`);
-    this.#due.push({ page: this.#number(tree.root, where), level: 1, depth: tree.depth });
+    this.#due.push({ page: this.#number(tree.root, where), level: 1, depth: tree.depth, free: tree.free });
   }
 
   #number(page: bigint, where: string): number {
@@ -135,7 +138,7 @@ class StoreFile {
     return bytes;
   }
 
-  #tree({ page, level, depth }: Due): void {
+  #tree({ page, level, depth, free }: Due): void {
     const kind = level < depth ? Page.BRANCH : Page.LEAF;
     const bytes = this.#read(page, kind);
     const [lower, upper] = [bytes.readUInt16LE(20), bytes.readUInt16LE(22)];
@@ -146,26 +149,29 @@ class StoreFile {
       const node = HEADER + bytes.readUInt16LE(at);
       const data = node + NODE_HEADER + (node + NODE_HEADER <= bytes.length ? bytes.readUInt16LE(node + 6) : 0);
       if (node < HEADER + upper || data > bytes.length) throw new Damage(`page ${page} has an entry outside of itself`);
-      if (kind === Page.BRANCH) this.#branch(bytes, node, page, { level, depth });
-      else this.#leaf(bytes, node, data, page);
+      if (kind === Page.BRANCH) this.#branch(bytes, node, page, { level, depth, free });
+      else this.#leaf(bytes, node, data, { page, free });
     }
   }
 
-  #branch(bytes: Buffer, node: number, page: number, { level, depth }: Omit<Due, 'page'>): void {
+  #branch(bytes: Buffer, node: number, page: number, { level, depth, free }: Omit<Due, 'page'>): void {
     const child = BigInt(bytes.readUInt32LE(node)) | (BigInt(bytes.readUInt16LE(node + 4)) << 32n);
-    this.#due.push({ page: this.#number(child, `page ${page}`), level: level + 1, depth });
+    this.#due.push({ page: this.#number(child, `page ${page}`), level: level + 1, depth, free });
   }
 
-  #leaf(bytes: Buffer, node: number, data: number, page: number): void {
+  #leaf(bytes: Buffer, node: number, data: number, { page, free }: { page: number; free: boolean }): void {
     const size = bytes.readUInt32LE(node);
     const flags = bytes.readUInt16LE(node + 4);
     const stored = (flags & Node.BIG) !== 0 ? HEADER : size;
     if (data + stored > bytes.length) throw new Damage(`page ${page} has a value that does not fit in it`);
     if ((flags & Node.TREE) !== 0) {
       if (size < 48) throw new Damage(`page ${page} has a tree that is none`);
-      this.#plant(readTree(bytes, data), `page ${page}`);
+      this.#plant(readTree(bytes, data, false), `page ${page}`);
     }
-    if ((flags & Node.BIG) === 0) return;
+    if ((flags & Node.BIG) === 0) {
+      if (free) this.#freeList(bytes.subarray(data, data + size), page);
+      return;
+    }
     const first = this.#number(bytes.readBigUInt64LE(data), `page ${page}`);
     const head = this.#read(first, Page.OVERFLOW);
     const pages = head.readUInt32LE(20);
@@ -175,10 +181,25 @@ class StoreFile {
     if ((first + needed) * this.#pageBytes > this.#size) {
       throw new Damage(`store.mdb ends before page ${first + needed - 1} (${this.#size} bytes)`);
     }
+    if (!free) return;
+    const list = Buffer.allocUnsafe(size);
+    readSync(this.#descriptor, list, 0, size, first * this.#pageBytes + HEADER);
+    this.#freeList(list, first);
+  }
+
+  /** A count and as many page numbers, or lengths of runs as negative numbers (midl.c): lmdb will write there. */
+  #freeList(list: Buffer, page: number): void {
+    const count = list.length < 8 ? -1n : list.readBigInt64LE(0);
+    if (count < 0n || count > BigInt(list.length / 8 - 1)) throw new Damage(`page ${page} has a list that is none`);
+    for (let at = 1; at <= Number(count); at++) {
+      const number = list.readBigInt64LE(at * 8);
+      const highest = number < 0n ? -number : number;
+      if (highest > BigInt(this.#lastPage)) throw new Damage(`page ${page} lists page ${highest} as free`);
+    }
   }
 }
 
 /** The root and depth of the tree whose MDB_db stands at `at`. */
-function readTree(bytes: Buffer, at: number): Tree {
-  return { root: bytes.readBigUInt64LE(at + 40), depth: bytes.readUInt16LE(at + 6) };
+function readTree(bytes: Buffer, at: number, free: boolean): Tree {
+  return { root: bytes.readBigUInt64LE(at + 40), depth: bytes.readUInt16LE(at + 6), free };
 }

@@ -18,8 +18,11 @@ export interface Write {
   failed(error: ImgoError): void;
 }
 
-/** lmdb's codes for "no room": MDB_MAP_FULL, and ENOSPC and EDQUOT of the system. */
-const NO_ROOM = /MDB_MAP_FULL|No space left|ENOSPC|Disk quota|EDQUOT/;
+/**
+ * "No room", as lmdb tells it: its map, the disk, a quota, a limit on the size of files; and the plain I/O error that it
+ * makes of a write that was cut short, which is how a disk begins to be full.
+ */
+const NO_ROOM = /MDB_MAP_FULL|No space left|ENOSPC|Disk quota|EDQUOT|File too large|EFBIG|Input\/output error|EIO/;
 /** A commit that takes longer than this has failed, whatever comes of it. */
 const COMMIT_DEADLINE_MS = 60_000;
 
@@ -126,11 +129,21 @@ export class Committer {
     return Promise.race([done, late]);
   }
 
+  /** Whether lmdb still begins transactions. It does not after an error in the one write that could have been a commit. */
+  #usable(): boolean {
+    try {
+      this.#tables.root.transactionSync(() => undefined);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Certain when the transaction was aborted for want of space. */
   async #refusal(cause: unknown): Promise<ImgoError> {
     const inner: unknown = await (cause as { commitError?: Promise<unknown> }).commitError?.catch((error) => error);
     const text = `${String(cause)} ${String(inner)}`;
-    if (NO_ROOM.test(text)) return this.#onFull(inner ?? cause);
+    if (NO_ROOM.test(text) && this.#usable()) return this.#onFull(inner ?? cause);
     this.#broken = new ImgoError('outcome_unknown', {}, { cause: inner ?? cause });
     for (const write of this.#waiting.splice(0)) write.failed(refused());
     return this.#broken;

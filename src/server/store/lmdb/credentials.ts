@@ -13,6 +13,8 @@ const KEY = { tokenByHash: 't', tokenById: 'i', tokenByUser: 'u', keyByHash: 'k'
 const END = Buffer.from([0xff]);
 /** How many records one look at the table takes. */
 const PAGE = 1_000;
+/** Tokens that are remembered as they were read. */
+const RECENT = 256;
 
 type Changes = Map<string, { readonly key: Buffer; readonly value: Buffer | undefined }>;
 
@@ -21,6 +23,8 @@ export class LmdbCredentials implements Credentials {
   readonly #committer: Committer;
   /** What is on its way to disk: looked at first, so that two writers see one another. */
   readonly #pending: Changes = new Map();
+  /** Tokens that were just looked up: opening a session asks twice. Emptied by every change. */
+  readonly #recent = new Map<string, TokenRecord>();
 
   constructor(tables: Tables, committer: Committer) {
     this.#tables = tables;
@@ -34,7 +38,13 @@ export class LmdbCredentials implements Credentials {
   }
 
   async tokenByHash(hash: string): Promise<TokenRecord | undefined> {
-    return this.#record<TokenRecord>(keyOf(KEY.tokenByHash, hash));
+    const recent = this.#recent.get(hash);
+    if (recent !== undefined) return recent;
+    const token = this.#record<TokenRecord>(keyOf(KEY.tokenByHash, hash));
+    if (token === undefined) return undefined;
+    if (this.#recent.size >= RECENT) this.#recent.clear();
+    this.#recent.set(hash, token);
+    return token;
   }
 
   async tokenById(id: TokenId): Promise<TokenRecord | undefined> {
@@ -190,7 +200,10 @@ export class LmdbCredentials implements Credentials {
     if (changes.size === 0) return;
     const mine = [...changes];
     for (const [name, change] of mine) this.#pending.set(name, change);
+    this.#recent.clear();
     const settle = (): void => {
+      // Also after a failure: what was read meanwhile was the change that did not happen.
+      this.#recent.clear();
       for (const [name, change] of mine) if (this.#pending.get(name) === change) this.#pending.delete(name);
     };
     await new Promise<void>((resolve, reject) => {

@@ -91,8 +91,9 @@ export const entryKeys = {
   },
 };
 
-/** The id and the log's name of an entry's key. */
-export function parseEntryKey(key: Buffer): { id: MessageId; log: LogName } {
+/** The id and the log's name of an entry's key; undefined when it is none. */
+export function parseEntryKey(key: Buffer): { id: MessageId; log: LogName } | undefined {
+  if (key.length < 13) return undefined;
   const id = { epoch: key.readUInt32BE(0), n: key.readUInt32BE(4) * TWO_32 + key.readUInt32BE(8) };
   return { id, log: key.toString('utf8', 12) as LogName };
 }

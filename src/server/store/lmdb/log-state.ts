@@ -202,6 +202,7 @@ export class LogState implements LogRecord {
     const start = { id, log: this.utf8 };
     for (const key of tables.entries.getKeys({ start, reverse: true, limit: SEARCH_KEYS })) {
       const found = parseEntryKey(key);
+      if (found === undefined) continue;
       if (compareIds(found.id, this.trimmedTo) <= 0) break;
       if (found.log === this.name && compareIds(found.id, id) < 0) return found.id;
     }

@@ -1,0 +1,68 @@
+// A full disk: pushes are refused, everything else goes on, nothing that was accepted is harmed, and when there is space
+// again, on the disk or inside the store, pushes are accepted by themselves.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ZERO_ID } from '../../../src/protocol/ids.js';
+import { type LmdbOptions, openLmdbStore } from '../../../src/server/store/lmdb.js';
+import { OPTIONS, Stage } from '../../conformance/buckets-stage.js';
+import { TestClock } from './test-clock.js';
+
+const MIB = 1 << 20;
+const root = mkdtempSync(join(tmpdir(), 'imgo-space-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+async function open(more: Partial<LmdbOptions>): Promise<Stage> {
+  const clock = new TestClock();
+  const keep = { messages: 10_000, bytes: 64 * MIB, ageMs: 1e9 };
+  const path = mkdtempSync(join(root, 'd-'));
+  const store = await openLmdbStore({ path, options: { ...OPTIONS, keep }, clock, ...more });
+  onTestFinished(() => store[Symbol.asyncDispose]());
+  return new Stage({ create: async () => store.buckets, clock: () => clock }, clock, store.buckets);
+}
+
+const payload = Buffer.alloc(8_192, 'x');
+const FULL = { code: 'store_full', http: 507, details: { free: '0 MiB', needed: '1 MiB' } };
+
+describe('space', () => {
+  test('below the reserve pushes are refused, and again accepted when the disk has space', async () => {
+    let disk = 100 * MIB;
+    const stage = await open({ reserveBytes: MIB, freeBytes: () => disk });
+    const session = await stage.open('s', { device: 'phone' as never });
+    await stage.push(3);
+    disk = 0;
+    stage.clock.pass(1_000);
+    await expect(stage.push(1)).rejects.toMatchObject(FULL);
+    expect(stage.buckets.health()).toMatchObject({ writable: false, code: 'store_full' });
+    expect(stage.count('refused_full')).toBe(1);
+    expect(await stage.shown()).toBe('1 2 3');
+    await stage.acknowledge(session, stage.id(1));
+    expect(await stage.shown()).toBe('(0-1] 2 3');
+    disk = 100 * MIB;
+    stage.clock.pass(1_000);
+    expect((await stage.applyOne(stage.record(4))).kind).toBe('appended');
+    expect(stage.buckets.health()).toMatchObject({ writable: true });
+  });
+
+  test('marks move while the disk is full: they need no room', async () => {
+    const stage = await open({ reserveBytes: MIB, freeBytes: () => 0 });
+    const moved = await stage.buckets.apply([{ bucket: 3, lastSeen: ZERO_ID, records: [], upTo: stage.id(9) }]);
+    expect(moved).toMatchObject([{ kind: 'applied', mark: stage.id(9) }]);
+  });
+
+  test('pages inside the store that were freed count as space', async () => {
+    let disk = 100 * MIB;
+    const stage = await open({ reserveBytes: MIB, freeBytes: () => disk });
+    const session = await stage.open('s', { device: 'phone' as never });
+    const pushed = await stage.push(300, { payload });
+    disk = 0;
+    stage.clock.pass(1_000);
+    await expect(stage.push(1)).rejects.toMatchObject({ code: 'store_full' });
+    await stage.acknowledge(session, pushed[250] as (typeof pushed)[0]);
+    stage.clock.pass(1_000);
+    expect(stage.buckets.health()).toMatchObject({ writable: true });
+    expect((await stage.applyOne(stage.record(400))).kind).toBe('appended');
+  });
+});
