@@ -1,6 +1,6 @@
 // What one client, one address and this process may use: inbound rates, connections per address, descriptors.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Clock } from '../clock.js';
 import type { Session } from './session.js';
 
@@ -96,7 +96,8 @@ export function descriptorLimit(): number {
 /** Descriptors open in this process now; 0 where that cannot be read. */
 export function descriptorsInUse(): number {
   try {
-    return readdirSync('/proc/self/fd').length;
+    // Linux 6.2 and later say how many without listing them, which takes 20 ms for 10,000.
+    return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length;
   } catch {
     return 0;
   }

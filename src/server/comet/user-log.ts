@@ -90,7 +90,7 @@ export class LogFollower {
       return false;
     }
     if (compareIds(entry.id, this.target) > 0) {
-      if (!this.behind && sink.ready && compareIds(prev, this.last) <= 0) {
+      if (sink.ready && compareIds(prev, this.last) <= 0) {
         this.last = this.target = entry.id;
         sink.deliver(entry);
         return true;

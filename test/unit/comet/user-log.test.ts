@@ -86,14 +86,16 @@ class Model implements LogSink {
     await Promise.resolve();
   }
 
-  resume(): void {
+  /** Held again after so many deliveries. */
+  resume(holdAfter = Number.POSITIVE_INFINITY): void {
     this.held = false;
-    this.holdAfter = Number.POSITIVE_INFINITY;
+    this.holdAfter = holdAfter;
     this.follower.resume(this.context, this);
   }
 
   async quiesce(): Promise<void> {
-    this.resume();
+    this.holdAfter = Number.POSITIVE_INFINITY;
+    if (this.held) this.resume();
     for (let round = 0; round < 10_000; round++) {
       if (this.notifications.length > 0) this.notify(0, false);
       else if (this.reads.length > 0) await this.answer(0, false);
@@ -146,8 +148,8 @@ type Step =
   | { readonly do: 'append'; readonly step: number }
   | { readonly do: 'notify'; readonly index: number; readonly again: boolean }
   | { readonly do: 'answer'; readonly index: number; readonly fails: boolean }
-  | { readonly do: 'hold' | 'resume' | 'recheck' | 'timers' | 'trim' }
-  | { readonly do: 'holdAfter'; readonly count: number };
+  | { readonly do: 'hold' | 'recheck' | 'timers' | 'trim' }
+  | { readonly do: 'resume'; readonly holdAfter: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('append' as const), step: fc.integer({ min: 1, max: 3 }) }) },
@@ -165,11 +167,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc
-      .constantFrom('hold', 'resume', 'resume', 'recheck', 'timers', 'trim')
-      .map((name) => ({ do: name }) as Step),
+    arbitrary: fc.constantFrom('hold', 'hold', 'recheck', 'timers', 'trim').map((name) => ({ do: name }) as Step),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('holdAfter' as const), count: fc.integer({ min: 1, max: 3 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('resume' as const), holdAfter: fc.integer({ min: 1, max: 4 }) }),
+  },
 );
 
 async function run(model: Model, steps: readonly Step[]): Promise<void> {
@@ -188,7 +191,7 @@ async function run(model: Model, steps: readonly Step[]): Promise<void> {
         model.held = true;
         break;
       case 'resume':
-        model.resume();
+        if (model.held) model.resume(next.holdAfter);
         break;
       case 'recheck':
         model.follower.recheck(model.context, model);
@@ -198,9 +201,6 @@ async function run(model: Model, steps: readonly Step[]): Promise<void> {
         break;
       case 'trim':
         model.trimmedTo = model.all.at(-2) ?? model.trimmedTo;
-        break;
-      case 'holdAfter':
-        model.holdAfter = next.count;
         break;
     }
     expect(model.reads.length).toBeLessThanOrEqual(1);
@@ -249,4 +249,25 @@ test('a follower starts behind its position and skips the first read when nothin
   const model = new Model(10, true);
   model.follower.resume(model.context, model);
   expect(model.reads).toHaveLength(0);
+});
+
+test('a notification that comes again is dropped and counted', () => {
+  const model = new Model(10, true);
+  model.append(1);
+  model.notify(0, true);
+  model.notify(0, true);
+  expect(model.given).toEqual([1]);
+  expect(model.context.counters.notifiedAgain).toBe(1);
+});
+
+test('a read that failed is tried again by itself', async () => {
+  const model = new Model(10, true);
+  model.append(1);
+  model.append(1);
+  model.notify(1, false);
+  await model.answer(0, true);
+  expect(model.given).toEqual([]);
+  for (const due of model.timers.splice(0)) due();
+  await model.answer(0, false);
+  expect(model.given).toEqual([1, 2]);
 });
