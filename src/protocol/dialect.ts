@@ -56,10 +56,12 @@ export function detectDialect(auth: AuthContext): Dialect | 'dialect_mismatch' {
   return auth.carrier === 'tcp' ? 'imgo' : 'goim1';
 }
 
+const TCP_ENCODING = { imgo: 'plain-tcp', goim1: 'plain-tcp', goim2: 'goim2-tcp', native: 'native-tcp' } as const;
+const WS_ENCODING = { imgo: 'imgo-ws', goim1: 'goim1-ws', goim2: 'goim2-ws', native: 'native-ws' } as const;
+
 /** The encoding of pushes to a session. */
 export function encodingOf(dialect: Dialect, transport: Transport): Encoding {
-  if (transport === 'ws') return `${dialect}-ws`;
-  return dialect === 'imgo' || dialect === 'goim1' ? 'plain-tcp' : `${dialect}-tcp`;
+  return transport === 'ws' ? WS_ENCODING[dialect] : TCP_ENCODING[dialect];
 }
 
 /** What the reply to imgo's op 254 carries. */

@@ -201,7 +201,7 @@ class LogicSessions implements Logic {
     const random = Buffer.from(this.#clock.randomBytes(12)).toString('base64url');
     const prefix = identity.key === undefined || identity.key === '' ? 's_' : sessionPrefix(identity.key);
     return {
-      session: (prefix + random) as SessionId,
+      session: flat(prefix + random) as SessionId,
       user: identity.user,
       device: deviceKey(identity.token, request.device),
       token: identity.token?.id,
@@ -247,6 +247,11 @@ function deviceKey(token: TokenRecord | undefined, stated: DeviceId | undefined)
   if (token?.device !== undefined) return token.device;
   if (stated === undefined || token === undefined) return ANONYMOUS;
   return `~${token.id}/${stated}` as DeviceId;
+}
+
+/** The same text as one piece: a string that was put together keeps its parts for as long as it lives. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
 }
 
 function refused(disconnect: DisconnectName): ImgoError {

@@ -37,19 +37,18 @@ export class SessionTable {
   }
 
   register(record: SessionRecord, options: RegisterOptions): RegisterResult {
-    const nothing = REGISTERED;
     const current = this.#byId.get(record.session);
     const last = current?.record ?? this.#removed.get(record.session) ?? this.#removedBefore.get(record.session);
-    if (last !== undefined && isOlder(record, last)) return nothing;
+    if (last !== undefined && isOlder(record, last)) return REGISTERED;
     const incarnation = this.#incarnations.get(record.comet) ?? 0;
-    if (record.incarnation < incarnation) return nothing;
+    if (record.incarnation < incarnation) return REGISTERED;
     if (record.incarnation > incarnation) this.#incarnations.set(record.comet, record.incarnation);
 
     const lives = record.user === undefined ? undefined : this.#byUser.get(record.user);
     if (lives === undefined && last === undefined) {
       // Nobody to compare with: the usual case, and the only one while a million reconnect.
       this.#add({ record, position: ZERO_ID, opened: false });
-      return nothing;
+      return REGISTERED;
     }
     const replaced: SessionRecord[] = [];
     const evicted: SessionRecord[] = [];
