@@ -324,10 +324,12 @@ export class Topic {
   /** The first writes of a member that joined from a position. */
   #recover(outlet: Outlet): void {
     const row = this.#rows.row(outlet);
-    if (row < 0 || outlet.held || outlet.closed || this.#fenced()) return;
+    if (row < 0) return;
     const lane = this.#rows.lanes[row] as Lane;
     const live = lane.next ?? lane;
+    // Also for one that is held: it goes up to here when it resumes, and no sweep may follow.
     live.target = live.head;
+    if (outlet.held || outlet.closed || this.#fenced()) return;
     this.#flush(row, outlet, lane, true);
   }
 
