@@ -69,6 +69,7 @@ export function registryConformance(engine: RegistryEngine): void {
     expect(second.incarnation).toBeGreaterThan(first.incarnation);
     expect(await registry.renew(first)).toEqual({ kind: 'expired' });
     expect(await inRoom(registry, 'r')).toEqual([]);
+    expect(await registry.rooms({ after: undefined, limit: 10 })).toEqual([]);
     const comets = await registry.comets();
     expect(comets.map(({ incarnation }) => incarnation)).toEqual([second.incarnation]);
   });

@@ -7,6 +7,7 @@ const JOB = 'test/unit/job/job.test.ts';
 const QUEUE = 'test/unit/queue/embedded.test.ts';
 const REGISTRY = 'test/unit/router/memory.test.ts';
 const SIMULATION = 'test/simulation/simulation.test.ts';
+const RUNS = 'whatever crashes';
 
 function of(folder: string) {
   return (name: string, file: string, find: string, replace: string, expectFile: string, test?: string): Mutant => ({
@@ -31,6 +32,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'lastSeen: this.#seen.get(bucket) ?? ZERO_ID',
     'lastSeen: ZERO_ID',
     SIMULATION,
+    RUNS,
   ),
   job(
     'a store that is behind is taken for one that applied',
@@ -38,6 +40,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     "if (result.kind === 'behind') {",
     "if (result.kind === ('never' as string)) {",
     SIMULATION,
+    RUNS,
   ),
   job(
     'what was seen is forgotten before the queue goes back',
@@ -45,6 +48,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'marks.set(group.bucket, result.mark);',
     'marks.set(group.bucket, result.mark); this.#seen.set(group.bucket, result.mark);',
     SIMULATION,
+    RUNS,
   ),
   job(
     'the queue goes back to the highest mark that was lost',
@@ -52,6 +56,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'compareIds(result.mark, to) < 0) to',
     'compareIds(result.mark, to) > 0) to',
     SIMULATION,
+    RUNS,
   ),
   job(
     'a job starts at its highest mark',
@@ -59,6 +64,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'compareIds(mark, lowest) < 0',
     'compareIds(mark, lowest) > 0',
     SIMULATION,
+    RUNS,
   ),
   job(
     'buckets without records keep their marks',
@@ -66,6 +72,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'if (!grouped.has(bucket)) groups.push',
     'if (false as boolean) groups.push',
     SIMULATION,
+    RUNS,
   ),
   job(
     'comets are not told that the store lost writes',
@@ -134,19 +141,19 @@ export const JOB_MUTANTS: readonly Mutant[] = [
   ),
   job(
     'two notifications for two sessions of one comet',
-    'notify.ts',
-    'else if (frame.notifications.at(-1) !== notification) frame',
-    'else frame',
+    'look-up.ts',
+    'else if (!found.includes(node)) found.push(node);',
+    'else found.push(node);',
     JOB,
     'tells the comets of a user',
   ),
   job(
-    'a comet of an older incarnation is told',
+    'a comet is told of sessions that an older incarnation had',
     'look-up.ts',
     'return found?.incarnation === incarnation ? found : undefined;',
-    'return found ?? this.#comets[0];',
+    'return incarnation > 0 ? found : undefined;',
     JOB,
-    'leaves out a comet',
+    'leaves out sessions of an incarnation that ended',
   ),
   job(
     'the batch is answered after its notification',
@@ -236,10 +243,10 @@ export const JOB_MUTANTS: readonly Mutant[] = [
   queue(
     'the next batch does not wait for apply',
     'embedded.ts',
-    'else if (this.#stop.signal.aborted) await Promise.race(this.#notifying);',
-    'else if (this.#stop.signal.aborted) break;',
+    'let appliedNow = false;',
+    'let appliedNow = false; resolve(undefined);',
     QUEUE,
-    'a stopped queue finishes',
+    'the next batch waits for apply',
   ),
   queue(
     'what was applied and not notified is dropped',

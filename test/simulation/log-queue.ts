@@ -184,6 +184,7 @@ class ModelQueue implements Queue {
     const { scheduler } = this.#process;
     const { index, buckets } = claim.partition;
     let position = start;
+    let idle = 0;
     let committing: Promise<void> = Promise.resolve();
     let failed: Error | undefined;
     const noticeAt = (): boolean => claim.partition.generation !== claim.generation && scheduler.chance(0.1);
@@ -194,8 +195,9 @@ class ModelQueue implements Queue {
         this.#broker.fetch(index, from, 1 + Math.floor(scheduler.random() * 6)),
       );
       const last = records.at(-1);
+      idle = last === undefined ? Math.min(idle + 1, 10) : 0;
       if (last === undefined) {
-        await pause(this.#process, IDLE_MS, signal);
+        await pause(this.#process, IDLE_MS * idle, signal);
         // Nothing new: the position is committed again now and then, which touches every bucket.
         if (!scheduler.chance(0.2) || position === 0) continue;
       }

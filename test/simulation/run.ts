@@ -28,7 +28,7 @@ export interface RunResult {
 
 const CALM_MS = 3_000;
 const STORM_MS = 12_000;
-const REST_MS = 40_000;
+const REST_MS = 25_000;
 const EVENT_BUDGET = 400_000;
 
 const USERS = ['1', '2', '3'] as UserId[];

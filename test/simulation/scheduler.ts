@@ -2,6 +2,7 @@
 // function of its seed. Events belong to processes: those of a paused one wait until it goes on, those of a dead one never
 // happen. A process is also the Clock that real code under src/server is given.
 
+import { nextTick } from 'node:process';
 import type { Clock, Timer } from '../../src/server/clock.js';
 
 /** Wall ms at virtual time 0. */
@@ -65,8 +66,8 @@ export class Scheduler {
         continue;
       }
       next.run();
-      // Every promise that this event settled has run its continuations before the next event.
-      await new Promise(setImmediate);
+      // The tick comes when no promise has anything left to do: all that this event settled has happened.
+      await new Promise<void>(nextTick);
     }
     this.now = until;
   }

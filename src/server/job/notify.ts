@@ -38,12 +38,12 @@ interface Link {
 export class Frames {
   readonly #frames = new Map<string, Frame>();
 
-  /** Adds a notification for a comet; a comet that is told of this one already is not told twice. */
+  /** Adds a notification for a comet. */
   add(comet: NodeRecord, notification: Notification): void {
     const key = keyOf(comet);
     const frame = this.#frames.get(key);
     if (frame === undefined) this.#frames.set(key, { comet, notifications: [notification] });
-    else if (frame.notifications.at(-1) !== notification) frame.notifications.push(notification);
+    else frame.notifications.push(notification);
   }
 
   get list(): readonly Frame[] {

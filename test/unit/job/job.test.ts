@@ -251,6 +251,16 @@ describe('the job', () => {
     expect(a.frames).toEqual([]);
   });
 
+  test('leaves out sessions of an incarnation that ended', async () => {
+    const { comet, session, push, job } = bench();
+    const older = await comet('a');
+    await session(older, '1');
+    const newer = await comet('a');
+    await push(user('1'), 'x');
+    await expect.poll(() => job.counters.cometsExpired).toBe(1);
+    expect([...older.frames, ...newer.frames]).toEqual([]);
+  });
+
   test('notifies again what was applied by an attempt whose answer was lost', async () => {
     let calls = 0;
     const { comet, session, push, job } = bench({
