@@ -15,8 +15,7 @@ import { type Config, isLoopback, type ListenerConfig, listeners } from './confi
 import { createJob } from './job/job.js';
 import type { LogicHttp } from './logic/http.js';
 import { importKey } from './logic/keys.js';
-import type { GoimNodes } from './logic/legacy-goim.js';
-import { type LogicOptions, type LogicParts, logicDefaults } from './logic/options.js';
+import { type GoimNodes, type LogicOptions, type LogicParts, logicDefaults } from './logic/options.js';
 import { createLogicService } from './logic/sessions.js';
 import { createEmbeddedQueue } from './queue/embedded.js';
 import { createMemoryRegistry } from './router/memory.js';

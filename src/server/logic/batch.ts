@@ -23,6 +23,8 @@ export interface BatchParts {
   readonly scope: string;
   /** Of the whole batch: line N has the key `KEY/N`, so that the same body can be sent again. */
   readonly idempotencyKey: string | undefined;
+  /** The server stops: what was read is answered, nothing more is read, and the answer ends. */
+  readonly signal: AbortSignal;
 }
 
 /** Runs a batch. Resolves when the last result is written, or one of the two streams broke. */
@@ -42,6 +44,7 @@ class Batch {
   readonly #input: Readable;
   readonly #output: Writable;
   readonly #done: () => void;
+  readonly #stop = () => this.#cut();
   /** In order; those before `#first` are written. */
   #lines: Line[] = [];
   #first = 0;
@@ -64,10 +67,14 @@ class Batch {
     this.#parts = parts;
     this.#input = input;
     this.#output = output;
-    this.#done = done;
+    this.#done = () => {
+      parts.signal.removeEventListener('abort', this.#stop);
+      done();
+    };
   }
 
   start(): void {
+    this.#parts.signal.addEventListener('abort', this.#stop);
     this.#output.on('drain', () => {
       this.#blocked = false;
       this.#flush();
@@ -83,6 +90,7 @@ class Batch {
       this.#pump();
     });
     this.#input.on('data', (chunk: Buffer) => {
+      if (this.#ended) return;
       this.#chunk = chunk;
       this.#at = 0;
       this.#pump();
@@ -207,6 +215,19 @@ class Batch {
       this.#first = 0;
     }
     if (text !== '' && !this.#output.write(text)) this.#blocked = true;
+    this.#pump();
+  }
+
+  /** As if the body ended here, without the line that is not whole. */
+  #cut(): void {
+    if (this.#over) return;
+    this.#ended = true;
+    this.#chunk = EMPTY;
+    this.#at = 0;
+    this.#carry = [];
+    this.#carryBytes = 0;
+    this.#skipping = false;
+    this.#input.resume();
     this.#pump();
   }
 

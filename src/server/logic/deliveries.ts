@@ -61,12 +61,13 @@ export class Deliveries {
     }
   }
 
-  /** Resolves when all live sessions of these users took their message, nobody is online, or `ms` passed. */
-  async wait(awaited: readonly Awaited[], ms: number, since: number): Promise<Delivery> {
+  /** Resolves when all live sessions of these users took their message, nobody is online, `ms` passed or `signal` aborts. */
+  async wait(awaited: readonly Awaited[], ms: number, since: number, signal: AbortSignal): Promise<Delivery> {
     // Registered before the look at the store: what is confirmed meanwhile is seen by one side or the other.
     const waiters = awaited.map(({ user, id }) => this.#add(user, id, () => settle(false)));
     let settle: (timedOut: boolean) => void = () => {};
     let timers: Timer[] = [];
+    const stop = () => settle(true);
     let online = 0;
     try {
       for (const [index, sessions] of (await this.#buckets.sessionsOf(awaited.map(({ user }) => user))).entries()) {
@@ -91,9 +92,11 @@ export class Deliveries {
             );
           }),
         ];
-        settle(false);
+        signal.addEventListener('abort', stop);
+        settle(signal.aborted);
       });
     } finally {
+      signal.removeEventListener('abort', stop);
       for (const timer of timers) this.#clock.clear(timer);
       for (const [index, waiter] of waiters.entries()) this.#remove((awaited[index] as Awaited).user, waiter);
     }

@@ -7,9 +7,9 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
 import { Acceptor } from './accept.js';
 import { Access, KEYLESS } from './access.js';
-import { type GoimNodes, registerGoim } from './legacy-goim.js';
+import { registerGoim } from './legacy-goim.js';
 import { registerImgo } from './legacy-imgo.js';
-import type { LogicLogger, PushParts } from './options.js';
+import type { GoimNodes, LogicLogger, PushParts } from './options.js';
 import { logDefect, problemText, sendProblem, toImgoError } from './problem.js';
 import { registerBatch } from './routes/batch.js';
 import { registerCluster } from './routes/cluster.js';
@@ -52,7 +52,7 @@ export interface LogicHttp {
   listen(): Promise<void>;
   /** `http://127.0.0.1:7172`. */
   addresses(): { readonly http: string; readonly legacyHttp: string | undefined };
-  /** Takes nothing new, answers what was accepted, closes. */
+  /** Takes nothing new, ends waits and batches, answers what was accepted, closes; within a few seconds. */
   stop(): Promise<void>;
   /** For tests: the native instance. */
   readonly app: FastifyInstance;
@@ -61,13 +61,13 @@ export interface LogicHttp {
 export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const acceptor = new Acceptor(options);
   const access = new Access(options);
-  let stopping = false;
+  const stopped = new AbortController();
   const context: RouteContext = {
     ...options,
     acceptor,
     access,
     tokens: new Tokens(options),
-    stopping: () => stopping,
+    stopped: stopped.signal,
   };
   const app = createApp(options, context, registerNative);
   const legacy = options.legacyHttp === undefined ? undefined : createApp(options, context, registerKeyless);
@@ -94,11 +94,19 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
     },
     addresses: () => ({ http: addressOf(app), legacyHttp: legacy === undefined ? undefined : addressOf(legacy) }),
     async stop() {
-      stopping = true;
+      stopped.abort();
+      // Who does not read the end of an answer does not hold up the stop.
+      const late = options.clock.after(STOP_MS, () => {
+        for (const { server } of [app, ...(legacy === undefined ? [] : [legacy])]) server.closeAllConnections();
+      });
       await close();
+      options.clock.clear(late);
     },
   };
 }
+
+/** How long requests in flight may take to end once the server stops. */
+const STOP_MS = 5_000;
 
 type Register = (app: FastifyInstance, context: RouteContext) => void;
 
@@ -165,7 +173,7 @@ function createApp(options: LogicHttpOptions, context: RouteContext, register: R
   app.addHook('onRequest', (request, reply, done) => {
     try {
       request.caller = KEYLESS;
-      if (context.stopping()) {
+      if (context.stopped.aborted) {
         reply.header('connection', 'close');
         throw new ImgoError('shutting_down');
       }

@@ -33,14 +33,6 @@ const ROOMS_TOP = 1_000;
 const PEERS_MAX = 200_000;
 const PEERS_EVERY_MS = 10_000;
 
-/** Where goim's clients connect, for `/goim/nodes/weighted`. */
-export interface GoimNodes {
-  readonly domain: string;
-  readonly tcpPort: number;
-  readonly wsPort: number;
-  readonly wssPort: number;
-}
-
 const answer = z.object({ code: z.int(), message: z.string() });
 const data = (shape: z.ZodType) => z.object({ code: z.int(), message: z.string(), data: shape.optional() });
 const operation = z.string().describe('4, 5 or from 1000 on');

@@ -72,6 +72,14 @@ export interface PushParts extends LogicParts {
   readonly queue: Queue;
 }
 
+/** Where goim's clients connect, for `/goim/nodes/weighted`. */
+export interface GoimNodes {
+  readonly domain: string;
+  readonly tcpPort: number;
+  readonly wsPort: number;
+  readonly wssPort: number;
+}
+
 /** The part of pino that logic uses. Never a line per message, never a token, key or payload. */
 export interface LogicLogger {
   info(details: Readonly<Record<string, unknown>>, message: string): void;

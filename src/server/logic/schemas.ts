@@ -24,9 +24,6 @@ export const duration = z
   })
   .meta({ examples: ['7d'] });
 
-/** When, in ISO 8601. */
-export const time = z.iso.datetime();
-
 /** A wall time as the API shows it. */
 export function isoTime(ms: number): string {
   return new Date(Math.min(Math.max(ms, 0), 8.64e15)).toISOString();

@@ -112,6 +112,26 @@ describe('POST /v1/push/batch', () => {
     sent.destroy();
   });
 
+  test('a server that stops answers what it read, and ends the batch', async () => {
+    const stopping = await setUp();
+    const url = `${stopping.http.addresses().http}/v1/push/batch`;
+    const text = await new Promise<string>((resolve, reject) => {
+      const sent = request(url, { method: 'POST' }, (answer) => {
+        let got = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (part: string) => {
+          got += part;
+          void stopping[Symbol.asyncDispose]();
+        });
+        answer.on('end', () => resolve(got));
+      });
+      sent.on('error', reject);
+      sent.write(`${line('stop', '1')}\n{"to":`);
+    });
+    expect(text.trimEnd().split('\n')).toHaveLength(1);
+    expect(JSON.parse(text).log).toBe('user:stop');
+  });
+
   test('a client that goes away in the middle harms nobody', async () => {
     const sent = request(`${base}/v1/push/batch`, { method: 'POST' });
     sent.on('error', () => undefined);

@@ -388,6 +388,15 @@ describe('?wait', () => {
     expect((await waiting).json.delivery).toMatchObject({ online: 1, delivered: 0 });
   });
 
+  test('a server that stops answers at once', async () => {
+    const made = await token({ user: 'u' });
+    await setup.open(made.token);
+    const waiting = pushTo({ user: 'u' }, '?wait=60s');
+    await until(() => setup.comet.notified.length > 0);
+    await setup.http.stop();
+    expect((await waiting).json.delivery).toMatchObject({ online: 1, delivered: 0 });
+  });
+
   test('several users are waited for together', async () => {
     const made = await token({ user: 'u' });
     const { handle } = await setup.open(made.token);

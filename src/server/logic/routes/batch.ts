@@ -35,7 +35,7 @@ export function registerBatch(scope: FastifyInstance, context: RouteContext): vo
       return;
     }
     const { acceptor, clock, options } = context;
-    const parts = { acceptor, clock, options, scope: request.caller.keyId, idempotencyKey };
+    const parts = { acceptor, clock, options, scope: request.caller.keyId, idempotencyKey, signal: context.stopped };
     void runBatch(parts, request.body as Readable, output);
   });
 }

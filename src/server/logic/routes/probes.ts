@@ -32,7 +32,7 @@ export function registerProbes(scope: FastifyInstance, context: RouteContext): v
       const reasons: string[] = [];
       const { writable, code } = context.buckets.health();
       if (!writable) reasons.push(code ?? 'store_full');
-      if (context.stopping()) reasons.push('shutting_down');
+      if (context.stopped.aborted) reasons.push('shutting_down');
       await context.registry.comets().catch(() => reasons.push('registry'));
       if (reasons.length > 0) reply.code(503).header('retry-after', '1');
       return { ready: reasons.length === 0, reasons };

@@ -125,7 +125,7 @@ async function answerDelivered(
   waitMs: number,
   since: number,
 ): Promise<void> {
-  const delivered = await context.service.deliveries.wait(awaitedOf(push, answer), waitMs, since);
+  const delivered = await context.service.deliveries.wait(awaitedOf(push, answer), waitMs, since, context.stopped);
   const keptUntil = isoTime(context.clock.now() + (push.ttlMs ?? context.acceptor.ttlMs(push.target)));
   const body = `${answerHead(answer)},"delivery":${JSON.stringify({ ...delivered, keptUntil })}}`;
   reply.header('content-type', JSON_TYPE).send(body);

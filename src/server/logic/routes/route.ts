@@ -6,8 +6,7 @@ import { parseJsonBytes } from '../../../protocol/text.js';
 import type { Scope } from '../../store/credentials.js';
 import type { Acceptor } from '../accept.js';
 import type { Access, Caller } from '../access.js';
-import type { GoimNodes } from '../legacy-goim.js';
-import type { LogicLogger, PushParts } from '../options.js';
+import type { GoimNodes, LogicLogger, PushParts } from '../options.js';
 import type { Logic } from '../sessions.js';
 import type { Tokens } from '../tokens.js';
 
@@ -29,7 +28,7 @@ export interface RouteContext extends PushParts {
   /** Where goim's clients connect; undefined where they cannot. */
   readonly goimNodes?: (() => GoimNodes | undefined) | undefined;
   /** Nothing new is taken any more. */
-  readonly stopping: () => boolean;
+  readonly stopped: AbortSignal;
 }
 
 /** All routes of this scope need a key with this right. */
