@@ -302,8 +302,8 @@ export const COMET_MUTANTS: readonly Mutant[] = [
   mutant(
     'paced frames go together',
     'pacer',
-    'if (this.#active.has(session)) return;',
-    'if (this.#active.has(session)) this.#next(session);',
+    'else if (session.pace.length > 0) this.#next(session);',
+    'else if (session.pace.length > 0) while (session.pace.length > 0) this.#next(session);',
     'limits',
     'one frame a write',
   ),

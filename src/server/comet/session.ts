@@ -381,9 +381,14 @@ export class Session implements Outlet, LogSink, FrameSink {
     if (native && (ws === undefined || ws.readyState === WS_OPEN)) {
       this.socket.write(encodeReply('native', this.transport, NATIVE_VER, Op.DISCONNECT, 0, encodeDisconnect(row)));
     }
-    if (ws !== undefined) ws.close(row.code, row.reason);
-    else if (native || served) this.socket.end();
-    else {
+    if (ws !== undefined) {
+      ws.close(row.code, row.reason);
+      // What still comes is ignored, but the other side's own close must be heard.
+      if (ws.isPaused) ws.resume();
+    } else if (native || served) {
+      this.socket.end();
+      this.socket.resume();
+    } else {
       this.socket.destroy();
       return;
     }

@@ -46,6 +46,8 @@ test('silence beyond the idle limit closes a session, a heartbeat keeps it', asy
   const beating = setInterval(() => alive.send(encodeFrame(1, Op.HEARTBEAT, 9)), 200);
   expect(JSON.parse((await silent.next(Op.DISCONNECT)).body).code).toBe(4004);
   clearInterval(beating);
+  alive.send(encodeFrame(1, Op.HEARTBEAT, 10));
+  await alive.until(() => alive.closed || alive.frames.some(({ op, seq }) => op === Op.HEARTBEAT_REPLY && seq === 10));
   expect(alive.closed).toBe(false);
   expect(await alive.next(Op.HEARTBEAT_REPLY)).toMatchObject({ seq: 9, body: '' });
 });

@@ -2,11 +2,11 @@
 // comet without its lease writes nothing; what was missed is read.
 import { afterEach, expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
-import { compareIds, type UserId } from '../../../src/protocol/ids.js';
+import { compareIds, type LogName, type SessionId, type UserId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { NATIVE_VER } from '../../../src/protocol/native.js';
 import { type Clock, systemClock } from '../../../src/server/clock.js';
 import type { Registry, Renewal } from '../../../src/server/router/registry.js';
-import type { SessionInfo } from '../../../src/server/rpc/services.js';
+import type { Notification, SessionInfo } from '../../../src/server/rpc/services.js';
 import { Live, type LiveOptions, type RawTcp } from './live.js';
 
 let live: Live | undefined;
@@ -65,6 +65,10 @@ test('a stalled session that is replaced, kicked or gone has acknowledged only w
   const held = async () => (await server.stats()).counters.holds ?? 0;
   while ((await held()) === 0) await server.push('u', numbered(count++));
   for (let n = 0; n < 10; n++) await server.push('u', numbered(count++));
+  const [registered] = await server.buckets.sessions({ after: undefined, limit: 1 });
+  const info = (await server.comet.service.session(registered?.session as SessionId)) as SessionInfo;
+  expect(info.state).toBe('held');
+  expect(compareIds(info.position, info.sentTo)).toBeLessThan(0);
   slow.socket.resetAndDestroy();
   await expect.poll(async () => (await server.stats()).sessions).toBe(0);
   const again = await server.imgo(token);
@@ -110,9 +114,15 @@ test('a notification that was lost is made up for by the next one, and by a resy
   const server = await start();
   const client = await server.native({ token: await server.token('u', 'a') });
   const notify = server.comet.service.notify;
-  Object.assign(server.comet.service, { notify: async () => undefined });
+  let lost = 0;
+  Object.assign(server.comet.service, {
+    notify: async (notes: readonly Notification[]) => {
+      lost += notes.length;
+    },
+  });
   await server.push('u', 'lost 1');
   await server.pushAll('lost 2');
+  await expect.poll(() => lost).toBe(2);
   Object.assign(server.comet.service, { notify });
   await server.push('u', 'next');
   expect(await client.bodiesCount(2)).toEqual(['lost 1', 'next']);
@@ -144,6 +154,7 @@ test('a message that is applied while its reader is being opened is delivered', 
   client.send(encodeFrame(1, Op.AUTH, 1, Buffer.from(await server.token('7'))));
   await opened.promise;
   await server.push('7', 'between');
+  await expect.poll(async () => (await server.stats()).counters.notifications).toBe(1);
   gate.resolve();
   expect(await client.bodiesCount(1)).toEqual(['between']);
 });
@@ -183,8 +194,16 @@ test('a comet that overslept its lease writes nothing until it has registered an
   );
   await server.credentials.revokeTokens({ id: record?.id as never }, Date.now());
   await server.push('v', 'never');
+  // The registry has given this comet up, so that jobs tell it nothing: a late one does.
+  for (const log of ['user:u', 'user:v', 'all'] as LogName[]) {
+    const { items } = await server.buckets.read(log, ZERO_ID, { entries: 1, bytes: 1_000 });
+    const [item] = items;
+    if (item?.kind === 'entry') await server.comet.service.notify([{ ...item.entry, log, ephemeral: false }]);
+  }
   await new Promise<void>((resolve) => setImmediate(resolve));
-  expect(client.bodies).toEqual([]);
+  const { counters } = await server.stats();
+  expect(counters.notifications).toBe(3);
+  expect([counters.deliveries, counters.topics_deliveries]).toEqual([0, 0]);
   away = false;
   await client.until(() => client.bodies.length === 2);
   expect(client.bodies.sort()).toEqual(['all while fenced', 'while fenced']);
