@@ -45,8 +45,8 @@ describe('coalescing', () => {
     stage.push();
     await stage.clock.turn();
     for (let turns = 0; turns < 9; turns++) {
-      stage.push();
       stage.clock.time += 20;
+      stage.push();
       await stage.clock.turn();
     }
     for (const { writes } of outlets) expect(writes).toBe(1);
@@ -193,6 +193,25 @@ describe('a stalled member', () => {
     expect(slow.ids).toHaveLength(300);
     for (const size of sizes) expect(size).toBeLessThanOrEqual(SEGMENT_BYTES);
     expect(stage.counters.gapsLag).toBe(0);
+  });
+
+  test('is disconnected at its limit, if that is the policy, and not before', async () => {
+    const stage = new Stage({ windowMs: 0, maxLagBytes: 10_000, lagPolicy: 'disconnect' });
+    const [slow, fast] = joined(stage, 2) as [TestOutlet, TestOutlet];
+    slow.stalled = true;
+    for (let count = 0; count < 10; count++) {
+      stage.push(900);
+      await stage.clock.rest();
+    }
+    expect(slow.closed).toBe(false);
+    for (let count = 0; count < 4; count++) {
+      stage.push(900);
+      await stage.clock.rest();
+    }
+    expect(slow.reason).toBe('lag_exceeded');
+    expect(stage.counters.lagDisconnects).toBe(1);
+    expect(fast.ids).toHaveLength(14);
+    expect(stage.pins.size).toBe(0);
   });
 
   test('is disconnected when it holds memory that fell off the ring, beyond the bound, the oldest first', async () => {

@@ -27,16 +27,16 @@ function fill(
   const ring = new Ring({ epoch: 1, n: 0 }, maxBytes);
   const model: Model[] = [];
   let id: MessageId = { epoch: 1, n: 0 };
-  let largest = 0;
   for (const [at, { size, kind, operation, step, epoch }] of entries.entries()) {
     if (kind === EntryKind.durable)
       id = epoch > 0 ? { epoch: id.epoch + 1, n: step } : { epoch: id.epoch, n: id.n + step };
     const bytes = Buffer.alloc(size, at % 251);
     model.push({ id, kind, operation, bytes, start: ring.head });
     ring.append(bytes, kind === EntryKind.durable ? id : ZERO_ID, kind, operation, at);
-    largest = Math.max(largest, size);
     while (ring.overfull) ring.drop();
-    expect(ring.bytes).toBeLessThanOrEqual(maxBytes + Math.max(SEGMENT_BYTES, largest) + INDEX_BYTES * entries.length);
+    const held = ring.segments.map((segment) => segment.buffer.length + segment.ends.length * INDEX_BYTES);
+    expect(ring.bytes).toBe(held.reduce((sum, bytes) => sum + bytes, 0));
+    expect(ring.bytes - (held.at(-1) ?? 0), 'all but the newest segment').toBeLessThanOrEqual(maxBytes);
   }
   return { ring, model };
 }
