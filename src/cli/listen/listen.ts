@@ -32,6 +32,9 @@ export interface ListenOptions {
   readonly tidy: () => Promise<void>;
 }
 
+/** goim's clients name the operations that they take: those of ordinary pushes, and the first of the callers' own. */
+const GOIM_ACCEPTS = [4, 5, ...Array.from({ length: 100 }, (_, at) => 1_000 + at)];
+
 /** Listens until enough came, the time is over, a signal, or the server's word. @throws ImgoError timeout, token_refused, disconnected, unreachable, interrupted */
 export async function listen(options: ListenOptions, output: Output): Promise<void> {
   const session = new Listening(options, output);
@@ -63,6 +66,7 @@ class Listening {
     const interrupt = () => this.#end(new ImgoError('interrupted'));
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
     onClosedPipe(async () => {
+      this.#over ??= 'enough';
       await Promise.race([this.#client?.close(), new Promise((resolve) => setTimeout(resolve, 500))]);
       await tidy();
     });
@@ -102,7 +106,7 @@ class Listening {
       ...(device === undefined ? {} : { device }),
       ...(cursor === undefined ? {} : { cursor }),
       ...(all === undefined ? {} : { all }),
-      ...(dialect === 'goim' ? { goim: { mid: user ?? '0' } } : {}),
+      ...(dialect === 'goim' ? { goim: { mid: user ?? '0', accepts: GOIM_ACCEPTS } } : {}),
     };
   }
 
@@ -133,16 +137,13 @@ class Listening {
   async #message(message: Message): Promise<void> {
     const { count } = this.#options;
     // What is not printed is not taken.
-    if (this.#over !== undefined) return new Promise(() => {});
+    if (this.#over !== undefined || (count !== undefined && this.#received >= count)) return new Promise(() => {});
     const output = this.#output;
     this.#received += 1;
     await output.line(output.json || !output.isTerminal ? messageObject(message) : messageLine(message, this.#own));
     if (message.log !== undefined && message.id !== undefined) this.#positions.set(message.log, message.id);
     // After this handler has returned, so that its message is acknowledged before the close.
-    if (count !== undefined && this.#received >= count) {
-      setImmediate(() => this.#end('enough'));
-      if (this.#received > count) return new Promise(() => {});
-    }
+    if (count !== undefined && this.#received >= count) setImmediate(() => this.#end('enough'));
   }
 
   #failure({ code, reason }: Closed): ImgoError {

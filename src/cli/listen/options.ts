@@ -58,7 +58,10 @@ export async function readListenOptions(flags: ListenFlags, connectApi: () => Pr
     });
   }
   // The token carries the device: a token's device belongs to the user, not to this one token.
-  return { ...common, device: undefined, ...ownTokens(await connectApi(), user, flags.device, rooms), renewable: true };
+  const own = ownTokens(await connectApi(), user, flags.device, rooms);
+  // Now, so that a server that is not there, or a key that may not, ends the command instead of being tried again.
+  await own.token();
+  return { ...common, device: undefined, ...own, renewable: true };
 }
 
 /** One token at a time: made when first needed, another when that one may have ended, all revoked at the end. */

@@ -46,7 +46,10 @@ export async function importKey(
 /** @throws ImgoError key_not_found */
 export async function revokeKey(credentials: Credentials, clock: Clock, id: string): Promise<KeyRecord> {
   const revoked = await credentials.revokeKey(id, clock.now());
-  if (revoked === undefined) throw new ImgoError('key_not_found', { id });
+  if (revoked === undefined) {
+    // A key pasted in place of its id is not repeated.
+    throw new ImgoError('key_not_found', { id: /^k_[\w-]{1,64}$/.test(id) ? id : 'of that name' });
+  }
   return revoked;
 }
 
