@@ -303,6 +303,26 @@ describe('holes and positions', () => {
     expect(outlet.got).toEqual([{ kind: 'gap', after: since, upTo: stage.log.head }]);
   });
 
+  test('who is held when it comes back gets everything once it drains, also when nothing new follows', async () => {
+    for (const held of [true, false]) {
+      const stage = new Stage({ windowMs: 0 });
+      for (let count = 0; count < 10; count++) stage.log.append(10);
+      await Promise.all([stage.topic.resync(), stage.clock.pass(10)]);
+      const [ring, store] = [new TestOutlet(stage, 'native-tcp'), new TestOutlet(stage, 'native-ws')];
+      const other = new TestOutlet(stage, 'native-tcp');
+      stage.topic.join(other);
+      const since = stage.push();
+      stage.push();
+      for (const outlet of [ring, store]) outlet.held = held;
+      const joins = [stage.topic.joinAfter(ring, since), stage.topic.joinAfter(store, ZERO_ID)];
+      await stage.clock.pass(1_000);
+      await Promise.all(joins);
+      for (const outlet of [ring, store]) outlet.drain();
+      expect(ring.ids).toHaveLength(1);
+      expect(store.ids).toHaveLength(12);
+    }
+  });
+
   test('who leaves or closes while the store is read for it is not placed, and keeps no ring', async () => {
     const stage = new Stage({ windowMs: 0 });
     for (let count = 0; count < 10; count++) stage.log.append(10);
