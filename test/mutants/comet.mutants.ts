@@ -2,7 +2,7 @@
 
 import type { Mutant } from './mutant.js';
 
-type Test = 'user-log' | 'sessions' | 'slow' | 'limits' | 'origins';
+type Test = 'user-log' | 'sessions' | 'slow' | 'limits' | 'guards';
 
 function mutant(name: string, file: string, find: string, replace: string, test: Test, part?: string): Mutant {
   const expected = { file: `test/unit/comet/${test}.test.ts` };
@@ -314,5 +314,38 @@ export const COMET_MUTANTS: readonly Mutant[] = [
     'session.socket.destroy();',
     'sessions',
     'stopping tells',
+  ),
+  mutant(
+    'an expired token goes on',
+    'core',
+    'else if (expiresIn <= 0) session.close(DISCONNECT.token_expired);',
+    'else if (expiresIn <= -1e9) session.close(DISCONNECT.token_expired);',
+    'guards',
+    'a token that expires',
+  ),
+  mutant(
+    'a lease is held to its very end',
+    'fence',
+    'sentAt + holdsMs - Math.max(MARGIN_MS, holdsMs * MARGIN_SHARE)',
+    'sentAt + holdsMs',
+    'guards',
+    'a fence closes',
+  ),
+  mutant(
+    'a lease counts from the answer',
+    'fence',
+    'const until = sentAt + holdsMs',
+    'const until = this.#clock.monotonic() + holdsMs',
+    'guards',
+    'a fence closes',
+  ),
+  mutant('a sandboxed page may come', 'origins', "origin.origin !== 'null'", 'true', 'guards', 'origins'),
+  mutant(
+    'the reserve of descriptors is used',
+    'limits',
+    'this.#descriptors = limit - reserveFds;',
+    'this.#descriptors = limit;',
+    'guards',
+    'descriptors',
   ),
 ];

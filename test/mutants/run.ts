@@ -15,7 +15,7 @@ import { collectMutants, faultOfTest, mutate } from './collect.js';
 import type { Mutant } from './mutant.js';
 
 /** A test that hangs because of a mutation is ended, and counts as red. Milliseconds. */
-const TEST_MS = 20_000;
+const TEST_MS = 30_000;
 const FILE_MS = 180_000;
 
 const LEFT_BEHIND = /^(node_modules|dist.*|coverage|\.git|\.imgo)$/;
