@@ -2,7 +2,7 @@
 
 import * as Flags from '@oclif/core/flags';
 import { ImgoError } from '../protocol/errors.js';
-import { parseDuration, parseSize } from '../server/units.js';
+import { parseDuration } from '../server/units.js';
 
 const GLOBAL = { helpGroup: 'GLOBAL' } as const;
 
@@ -43,12 +43,4 @@ export function durationOf(flag: string, value: string | undefined): number | un
   const ms = parseDuration(value);
   if (ms === undefined) throw wrongValue(flag, 'a duration such as 90s, 15m or 7d');
   return ms;
-}
-
-/** Bytes of a flag such as `--min-lag 64KiB`. @throws ImgoError usage */
-export function sizeOf(flag: string, value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const bytes = parseSize(value);
-  if (bytes === undefined) throw wrongValue(flag, 'a size such as 64KiB');
-  return bytes;
 }

@@ -97,11 +97,6 @@ export async function exchange(request: Exchange): Promise<Answer> {
   return promise;
 }
 
-/** Lets the process end: kept connections would hold it for a while. */
-export function closeConnections(): void {
-  plain.destroy();
-}
-
 function explain(error: Error): string {
   const code =
     (error as NodeJS.ErrnoException).code ?? (error instanceof AggregateError ? error.errors[0]?.code : undefined);

@@ -2,7 +2,7 @@
 // has them. Nothing here changes data: only messages for people are styled.
 
 /** Signs with their plain twins for a locale that is not Unicode. */
-export interface Signs {
+interface Signs {
   readonly error: string;
   readonly warning: string;
   readonly advice: string;
@@ -19,11 +19,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function isUnicode(env: Environment = process.env): boolean {
   const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '';
   return /utf-?8/i.test(locale);
-}
-
-/** The signs for the locale. */
-export function signs(env: Environment = process.env): Signs {
-  return isUnicode(env) ? UNICODE : ASCII;
 }
 
 /** Replaces the signs that a text of ours contains by plain ones where the locale needs that. */
