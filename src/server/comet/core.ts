@@ -413,12 +413,22 @@ export class CometCore implements SessionHost {
     session.deadline = NO_DEADLINE;
     if (session.phase === Phase.CLOSED) session.socket.destroy();
     else if (session.phase !== Phase.OPEN) session.close(DISCONNECT.handshake_timeout);
-    else {
-      const silentAt = (session.heardAt + 1) * 1_000 + this.options.limits.idleMs;
-      const expiresIn = session.expiresAt - this.clock.now();
-      if (silentAt <= now) session.close(DISCONNECT.idle_timeout);
-      else if (expiresIn <= 0) session.close(DISCONNECT.token_expired);
-      else session.deadline = this.#deadlines.add(session, Math.min(silentAt, now + expiresIn));
-    }
+    else this.#watch(session, now);
+  }
+
+  /** The session is open: from now on its silence and its token's end are watched. */
+  opened(session: Session): void {
+    this.counters.opened++;
+    if (session.deadline >= 0) this.#deadlines.remove(session.deadline);
+    session.deadline = NO_DEADLINE;
+    this.#watch(session, this.clock.monotonic());
+  }
+
+  #watch(session: Session, now: number): void {
+    const silentAt = (session.heardAt + 1) * 1_000 + this.options.limits.idleMs;
+    const expiresIn = session.expiresAt - this.clock.now();
+    if (silentAt <= now) session.close(DISCONNECT.idle_timeout);
+    else if (expiresIn <= 0) session.close(DISCONNECT.token_expired);
+    else session.deadline = this.#deadlines.add(session, Math.min(silentAt, now + expiresIn));
   }
 }

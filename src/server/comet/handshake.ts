@@ -131,7 +131,7 @@ function answer(
         })
       : undefined;
   session.phase = Phase.OPEN;
-  core.counters.opened++;
+  core.opened(session);
   if (core.options.fanout.oneFramePerWrite && session.transport === 'tcp' && auth.dialect !== 'native')
     session.pace = [];
   session.write(encodeAuthReply(auth.dialect, session.transport, auth.ver, auth.seq, body));

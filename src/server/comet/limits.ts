@@ -49,6 +49,11 @@ export class AddressLimits {
     return this.#conns > 0 || this.#rate > 0;
   }
 
+  /** Addresses that are remembered. */
+  get size(): number {
+    return this.#addresses.size;
+  }
+
   /** A new connection: the reason to refuse it, or undefined when it counts from now on. */
   enter(address: string): 'address_conns' | 'address_rate' | undefined {
     if (!this.on) return undefined;

@@ -30,6 +30,7 @@ export function originAllowed(
   allowed: readonly string[],
 ): boolean {
   if (origin === undefined || allowed.includes('*')) return true;
+  if (origin !== 'null' && allowed.includes(origin)) return true;
   let url: URL;
   try {
     url = new URL(origin);

@@ -157,7 +157,8 @@ export class Session implements Outlet, LogSink, FrameSink {
     this.host = host;
     this.socket = socket;
     this.listener = listener;
-    this.peer = socket.remoteAddress ?? '';
+    const address = socket.remoteAddress ?? '';
+    this.peer = address.startsWith('::ffff:') ? address.slice(7) : address;
   }
 
   get transport(): Transport {
