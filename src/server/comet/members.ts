@@ -3,8 +3,7 @@
  * row into the free one, and each outlet knows its row: `outlet.topics[i]` has it at row `outlet.slots[i]`.
  */
 import type { Lane } from './lane.js';
-import type { Outlet } from './outlet.js';
-import type { Topic } from './topic.js';
+import type { JoinedTopic, Outlet } from './outlet.js';
 
 /** The offset of a member whose place fell off its ring. */
 export const LOST = -1;
@@ -13,9 +12,9 @@ export class Members {
   readonly outlets: Outlet[] = [];
   readonly lanes: Lane[] = [];
   offsets = new Float64Array(4);
-  readonly #topic: Topic;
+  readonly #topic: JoinedTopic;
 
-  constructor(topic: Topic) {
+  constructor(topic: JoinedTopic) {
     this.#topic = topic;
   }
 
@@ -53,7 +52,7 @@ export class Members {
       this.offsets[row] = this.offsets[this.outlets.length] as number;
       lastOutlet.slots[lastOutlet.topics.indexOf(this.#topic)] = row;
     }
-    const topic = outlet.topics.pop() as Topic;
+    const topic = outlet.topics.pop() as JoinedTopic;
     const slot = outlet.slots.pop() as number;
     if (topic !== this.#topic) {
       outlet.topics[k] = topic;

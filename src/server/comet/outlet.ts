@@ -4,8 +4,17 @@
  * most one pending write. When that write completes, the session asks its sources, user log first, to go on.
  */
 import type { Encoding } from '../../protocol/dialect.js';
-import type { SessionId } from '../../protocol/ids.js';
-import type { Topic } from './topic.js';
+import type { LogName, MessageId, SessionId } from '../../protocol/ids.js';
+
+/** A topic as its members know it (topic.ts). */
+export interface JoinedTopic {
+  readonly log: LogName;
+  readonly members: readonly Outlet[];
+  /** Nothing more is written to the outlet. */
+  leave(outlet: Outlet): boolean;
+  /** Its pending write completed: what it missed meanwhile is written. */
+  resume(outlet: Outlet): void;
+}
 
 export interface Outlet {
   readonly session: SessionId;
@@ -18,12 +27,12 @@ export interface Outlet {
   /** The socket is closing or gone; it has left all topics. */
   closed: boolean;
   /** Topics joined, and this member's index in each one's arrays: `topics[i].members[slots[i]] === this`. */
-  readonly topics: Topic[];
+  readonly topics: JoinedTopic[];
   readonly slots: number[];
   /** Gives bytes (whole frames) to the socket. Afterwards `held` tells whether the kernel took all of them. */
   write(bytes: Uint8Array): void;
   /** A gap in a topic: tells a native client, counts it for the others (`gaps_untold`). */
-  gap(topic: Topic, after: { epoch: number; n: number }, upTo: { epoch: number; n: number }): void;
+  gap(topic: JoinedTopic, after: MessageId, upTo: MessageId): void;
   /** Closes with a code of protocol/disconnect.ts by name; leaves all topics first. */
   disconnect(reason: string): void;
 }

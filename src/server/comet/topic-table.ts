@@ -5,7 +5,7 @@ import { compareIds, type LogName, type MessageId, maxId, ZERO_ID } from '../../
 import type { CometIdentity, LogicService, Notification } from '../rpc/services.js';
 import type { Counters } from './counters.js';
 import type { TopicContext } from './fan-out.js';
-import type { Outlet } from './outlet.js';
+import type { JoinedTopic, Outlet } from './outlet.js';
 import { Topic } from './topic.js';
 
 /** How long a topic stays after its last member left, ms. */
@@ -80,7 +80,7 @@ export class TopicTable {
   }
 
   /** A member leaves. */
-  leave(topic: Topic, outlet: Outlet): void {
+  leave(topic: JoinedTopic, outlet: Outlet): void {
     topic.leave(outlet);
     const slot = this.#slots.get(topic.log);
     if (slot !== undefined) this.#maybeIdle(slot);

@@ -15,7 +15,7 @@ import type { TopicContext } from './fan-out.js';
 import { History } from './history.js';
 import { Lane, type LaneEntry, laneKey, selectionOf } from './lane.js';
 import { LOST, Members } from './members.js';
-import type { Outlet } from './outlet.js';
+import type { JoinedTopic, Outlet } from './outlet.js';
 import { Window } from './window.js';
 
 /** Where a member that joined from a position stands. */
@@ -25,7 +25,7 @@ export interface Joined {
   readonly recovered: boolean;
 }
 
-export class Topic {
+export class Topic implements JoinedTopic {
   readonly log: LogName;
   /** What names the log in native pushes. */
   readonly topicBytes: Uint8Array;

@@ -19,7 +19,7 @@ import {
   type TopicContext,
   type TopicOptions,
 } from '../../../src/server/comet/fan-out.js';
-import type { Outlet } from '../../../src/server/comet/outlet.js';
+import type { JoinedTopic, Outlet } from '../../../src/server/comet/outlet.js';
 import { Pins } from '../../../src/server/comet/pins.js';
 import { Sweeper } from '../../../src/server/comet/sweep.js';
 import { Topic } from '../../../src/server/comet/topic.js';
@@ -187,7 +187,7 @@ export class TestOutlet implements Outlet {
   accepts: readonly number[] | undefined;
   held = false;
   closed = false;
-  readonly topics: Topic[] = [];
+  readonly topics: JoinedTopic[] = [];
   readonly slots: number[] = [];
   stalled = false;
   reason: string | undefined;
@@ -216,7 +216,7 @@ export class TestOutlet implements Outlet {
     }
   }
 
-  gap(_topic: Topic, after: MessageId, upTo: MessageId): void {
+  gap(_topic: JoinedTopic, after: MessageId, upTo: MessageId): void {
     expect(this.held || this.closed, 'told a gap while held').toBe(false);
     this.got.push({ kind: 'gap', after, upTo });
   }
