@@ -268,7 +268,7 @@ describe('a topic', () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 200, size: 'max' }), (steps) =>
         play(steps, 'room:1' as LogName, 'gap'),
       ),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 
@@ -277,7 +277,7 @@ describe('a topic', () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 200, size: 'max' }), (steps) =>
         play(steps, ALL, 'gap'),
       ),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 
@@ -286,7 +286,7 @@ describe('a topic', () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 200, size: 'max' }), (steps) =>
         play(steps, 'room:1' as LogName, 'disconnect'),
       ),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 });
