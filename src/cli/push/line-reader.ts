@@ -13,6 +13,8 @@ export interface InputLine {
 export const MAX_LINE_BYTES = 1_048_576;
 const GROUP_LINES = 2_000;
 const GROUP_BYTES = 512 * 1024;
+/** How long a group waits for more lines. */
+const PATIENCE_MS = 3;
 
 /** Groups of lines, in order; blank lines count, and are left out. */
 export async function* lineGroups(input: AsyncIterable<Buffer>): AsyncGenerator<readonly InputLine[]> {
@@ -44,7 +46,20 @@ export async function* lineGroups(input: AsyncIterable<Buffer>): AsyncGenerator<
     tooLong = false;
   };
 
-  for await (const chunk of input) {
+  const iterator = input[Symbol.asyncIterator]();
+  let next = iterator.next();
+  for (;;) {
+    // Nothing more for the moment: what is there goes out.
+    if (group.length > 0 && (await isLate(next))) {
+      yield group;
+      group = [];
+      groupBytes = 0;
+    }
+    const { value: chunk, done } = await next;
+    if (done === true) break;
+    next = iterator.next();
+    // Whoever stops reading here never awaits it.
+    next.catch(() => {});
     let from = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
       carry(chunk.subarray(from, end));
@@ -57,11 +72,24 @@ export async function* lineGroups(input: AsyncIterable<Buffer>): AsyncGenerator<
       }
     }
     carry(chunk.subarray(from));
-    if (group.length === 0) continue;
-    yield group;
-    group = [];
-    groupBytes = 0;
   }
   if (carriedBytes > 0 || tooLong) endLine();
   if (group.length > 0) yield group;
+}
+
+/** True when the promise has not settled after a moment. */
+async function isLate(next: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, true);
+  });
+  const here = next.then(
+    () => false,
+    () => false,
+  );
+  try {
+    return await Promise.race([here, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
