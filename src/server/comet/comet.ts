@@ -8,6 +8,7 @@ import { type Clock, pause, type Timer } from '../clock.js';
 import type { Registry } from '../router/registry.js';
 import type { CometService, LogicService } from '../rpc/services.js';
 import { CometCore } from './core.js';
+import { handleFrame, handleText } from './inbound.js';
 import { LeaseKeeper } from './lease.js';
 import { type CometAddresses, Listeners } from './listeners.js';
 import type { CometOptions } from './options.js';
@@ -69,7 +70,14 @@ class CometRole implements Comet {
   constructor(parts: CometParts) {
     const { options, logic, registry, clock, log, node, version, renewMs, address = '' } = parts;
     this.#parts = parts;
-    this.#core = new CometCore({ options, logic, clock, node, incarnation: 0 });
+    this.#core = new CometCore({
+      inbound: { frame: handleFrame, text: handleText },
+      options,
+      logic,
+      clock,
+      node,
+      incarnation: 0,
+    });
     this.service = new LocalCometService(this.#core);
     this.#lease = new LeaseKeeper(registry, clock, { node, version, address }, renewMs, {
       held: ({ incarnation, holdsMs }, sentAt) => this.#held(incarnation, holdsMs, sentAt),

@@ -18,7 +18,6 @@ import type { CometIdentity, LogicService, Notification } from '../rpc/services.
 import { Counters } from './counters.js';
 import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
 import { Fence } from './fence.js';
-import { handleFrame, handleText } from './inbound.js';
 import { hearAgain } from './input.js';
 import { Lateness } from './lateness.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
@@ -31,8 +30,25 @@ import { TopicTable } from './topic-table.js';
 import type { FollowContext } from './user-log.js';
 import { Wheel } from './wheel.js';
 
-/** What the sessions of a comet share. */
-export interface CorePartsBase {
+/** What becomes of frames; given in, because handling them needs all that is here. */
+export interface InboundHandlers {
+  /** A frame: its body is buf[bodyAt, end). The verdict tells the parser whether to go on. */
+  frame(
+    core: CometCore,
+    session: Session,
+    buf: Uint8Array,
+    bodyAt: number,
+    end: number,
+    op: number,
+    seq: number,
+    ver: number,
+  ): FrameVerdict;
+  text(core: CometCore, session: Session, message: Buffer): void;
+}
+
+/** What a core is made of. */
+export interface CoreParts {
+  readonly inbound: InboundHandlers;
   readonly options: CometOptions;
   readonly logic: LogicService;
   readonly clock: Clock;
@@ -83,6 +99,7 @@ export class CometCore implements SessionHost {
   readonly #users = new Map<UserId, Session | Session[]>();
   /** One deadline a connection: its handshake, then its silence or its token's end, then its socket's end. */
   readonly #deadlines: Wheel<Session>;
+  readonly #inbound: InboundHandlers;
   readonly #accepts = new Map<string, readonly number[]>();
   #seq = 0;
   /** Coarse monotonic time. */
@@ -97,8 +114,9 @@ export class CometCore implements SessionHost {
   #unclaimed = new Map<LogName, MessageId>();
   #mustReadTo = 0;
 
-  constructor(parts: CorePartsBase) {
+  constructor(parts: CoreParts) {
     const { options, logic, clock, node, incarnation } = parts;
+    this.#inbound = parts.inbound;
     this.options = options;
     this.logic = logic;
     this.clock = clock;
@@ -188,11 +206,11 @@ export class CometCore implements SessionHost {
     seq: number,
     ver: number,
   ): FrameVerdict {
-    return handleFrame(this, session, buf, start + headerLen, end, op, seq, ver);
+    return this.#inbound.frame(this, session, buf, start + headerLen, end, op, seq, ver);
   }
 
   text(session: Session, message: Buffer): void {
-    handleText(this, session, message);
+    this.#inbound.text(this, session, message);
   }
 
   drained(session: Session): void {

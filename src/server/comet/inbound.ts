@@ -6,7 +6,7 @@ import { DISCONNECT, disconnectForFault } from '../../protocol/disconnect.js';
 import { ImgoError } from '../../protocol/errors.js';
 import { type FrameFault, Op } from '../../protocol/frame.js';
 import { parseOperations, parseRoomBody } from '../../protocol/goim.js';
-import { ALL_LOG, compareIds, maxId, type RoomId, roomLog } from '../../protocol/ids.js';
+import { ALL_LOG, compareIds, maxId, type RoomId, roomLog, ZERO_ID } from '../../protocol/ids.js';
 import { parseClientJson } from '../../protocol/imgo-json.js';
 import { decodeAck, NATIVE_SUBPROTOCOL, NATIVE_VER } from '../../protocol/native.js';
 import {
@@ -25,8 +25,8 @@ import type { CometCore } from './core.js';
 import { openSession } from './handshake.js';
 import { hearAgain } from './input.js';
 import { takeInbound } from './limits.js';
+import type { JoinedTopic } from './outlet.js';
 import { Phase, type Session } from './session.js';
-import type { Topic } from './topic.js';
 
 const TEST_ANSWER = encodeText('{"test":"come on"}');
 const NO_BYTES = new Uint8Array(0);
@@ -202,7 +202,7 @@ function codeOf(error: unknown): string {
   return error instanceof ImgoError ? error.code : 'internal';
 }
 
-function joined(session: Session, room: RoomId): Topic | undefined {
+function joined(session: Session, room: RoomId): JoinedTopic | undefined {
   const log = roomLog(room);
   return session.topics.find((topic) => topic.log === log);
 }
@@ -217,7 +217,7 @@ async function join(core: CometCore, session: Session, seq: number, room: RoomId
   const answer = (state: RoomState) => session.reply(Op.JOIN_REPLY, seq, encodeJoinReply(room, state), NATIVE_VER);
   const already = joined(session, room);
   if (already !== undefined) {
-    answer({ head: already.head, recovered: since === undefined });
+    answer({ head: core.topics.get(already.log)?.head ?? ZERO_ID, recovered: since === undefined });
     return;
   }
   if (session.handle === undefined) return;

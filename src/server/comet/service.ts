@@ -39,7 +39,7 @@ export class LocalCometService implements CometService {
     const rooms: RoomId[] = [];
     let lagBytes = session.lagBytes + session.socket.writableLength;
     for (const topic of session.topics) {
-      lagBytes += topic.lagBytes(session);
+      lagBytes += this.#core.topics.get(topic.log)?.lagBytes(session) ?? 0;
       if (topic.log !== ALL_LOG) rooms.push(topic.log.slice('room:'.length) as RoomId);
     }
     return {

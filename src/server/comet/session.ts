@@ -22,8 +22,7 @@ import type { Clock } from '../clock.js';
 import type { Notification, SessionHandle } from '../rpc/services.js';
 import type { Counters } from './counters.js';
 import type { CometOptions } from './options.js';
-import type { Outlet } from './outlet.js';
-import type { Topic } from './topic.js';
+import type { JoinedTopic, Outlet } from './outlet.js';
 import type { Delivery, FollowContext, LogFollower, LogSink } from './user-log.js';
 
 /** Where a session is in its life. */
@@ -91,7 +90,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   encoding: Encoding = 'plain-tcp';
   held = false;
   closed = false;
-  readonly topics: Topic[] = smallArray(undefined as unknown as Topic);
+  readonly topics: JoinedTopic[] = smallArray(undefined as unknown as JoinedTopic);
   readonly slots: number[] = smallArray(0);
 
   readonly host: SessionHost;
@@ -207,7 +206,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   }
 
   /** A gap of a topic. */
-  gap(topic: Topic, after: MessageId, upTo: MessageId): void {
+  gap(topic: JoinedTopic, after: MessageId, upTo: MessageId): void {
     if (this.tellsGap()) this.reply(Op.GAP, 0, encodeGap({ log: topic.log, after, upTo }));
   }
 
