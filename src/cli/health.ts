@@ -32,7 +32,7 @@ interface Alert {
 }
 
 const POLL_MS = 200;
-/** What was accepted waits longer than this: views.md's threshold. */
+/** What was accepted waits longer than this: then something is behind. */
 const QUEUE_LAG_MS = 5_000;
 
 /**

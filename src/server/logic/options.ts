@@ -39,7 +39,7 @@ export interface LogicOptions {
   readonly confirmMs: number;
 }
 
-/** The defaults that interfaces.md section 6 and decisions.md 24 give. */
+/** The defaults of the settings, and bounds that have none. */
 export const logicDefaults: LogicOptions = {
   sessionsPerUser: 8,
   onTooMany: 'replace-oldest',
