@@ -30,7 +30,9 @@ export interface CatchUpContext {
 export class CatchUp {
   readonly #target: CatchUpTarget;
   readonly #context: CatchUpContext;
-  readonly #stop = new AbortController();
+  /** While it runs: ends the pause before a retry. */
+  #abort: AbortController | undefined;
+  #stopped = false;
   #wanted: MessageId = ZERO_ID;
   /** Asked to read up to whatever the head is: as many reads as have been asked for must begin after the asking. */
   #resyncs: (() => void)[] = [];
@@ -55,25 +57,28 @@ export class CatchUp {
   /** Resolves when everything that is durable now has been put, or the topic has closed. */
   resync(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#stop.signal.aborted) return resolve();
+      if (this.#stopped) return resolve();
       this.#resyncs.push(resolve);
       this.#start();
     });
   }
 
   stop(): void {
-    this.#stop.abort();
+    this.#stopped = true;
+    this.#abort?.abort();
     for (const done of this.#resyncs.splice(0)) done();
   }
 
   #start(): void {
-    if (this.#running || this.#stop.signal.aborted) return;
+    if (this.#running || this.#stopped) return;
     this.#running = true;
     void this.#run();
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stop;
+    const abort = new AbortController();
+    const { signal } = abort;
+    this.#abort = abort;
     let retryMs = FIRST_RETRY_MS;
     while (!signal.aborted && (this.#resyncs.length > 0 || compareIds(this.#wanted, this.#target.head) > 0)) {
       const before = this.#target.head;
@@ -84,6 +89,7 @@ export class CatchUp {
       await pause(this.#context.clock, retryMs, signal);
       retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
     }
+    this.#abort = undefined;
     this.#running = false;
   }
 
@@ -99,7 +105,7 @@ export class CatchUp {
       this.#resyncs.unshift(...asked);
       return false;
     }
-    if (this.#stop.signal.aborted) {
+    if (this.#stopped) {
       for (const done of asked) done();
       return true;
     }
