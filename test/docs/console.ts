@@ -2,8 +2,8 @@
 // commands, the lines below are what they print (stdout and stderr together), `…` stands for any lines, a last line
 // `exit N` for the status (else 0). Servers and listeners go on running to the end of the page, and what they print is
 // looked at there. Ids, times, ports, pids and durations only have to look alike.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +52,10 @@ export class Page implements AsyncDisposable {
     mkdirSync(join(this.folder, 'path'));
     symlinkSync(join(ROOT, 'bin/imgo'), join(this.folder, 'path/imgo'));
     symlinkSync(join(ROOT, 'bin'), join(this.folder, 'bin'));
+    if (spawnSync('curl', ['--version']).status !== 0) {
+      const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'test/docs/curl.mjs')}' "$@"\n`;
+      writeFileSync(join(this.folder, 'path/curl'), script, { mode: 0o755 });
+    }
     copyFileSync(join(ROOT, 'package.json'), join(this.folder, 'package.json'));
   }
 
