@@ -48,14 +48,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     'client.ts',
     'if (this.#stopped || this.#options.reconnect === false || policy === false) {',
     'if (this.#stopped || this.#options.reconnect === false) {',
-    'after replaced as its row says',
+    'as its row says',
   ),
   mutant(
     'the server decides nothing about the time of return',
     'client.ts',
     'const retryInMs = policy === undefined ? this.#backoff() : between(policy.minMs, policy.maxMs);',
     'const retryInMs = this.#backoff();',
-    'after rate_limited as its row says',
+    'as its row says',
   ),
   mutant(
     'the next message does not wait for the handler',

@@ -237,8 +237,8 @@ describe('acknowledgements', () => {
     first.open();
     first.push('1-7');
     first.end();
-    client.acknowledge(id('1-7'));
     const second = await line(1);
+    client.acknowledge(id('1-7'));
     expect(second.acks).toEqual([]);
     second.open();
     expect(second.acks).toEqual([id('1-7')]);
