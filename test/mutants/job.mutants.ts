@@ -409,4 +409,48 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     REGISTRY,
     'page by page',
   ),
+
+  // Between comet and logic: what the simulation found.
+  {
+    name: 'who is closed while it opens stays open',
+    file: 'src/server/comet/opens.ts',
+    find: 'one.ticket >= ticket && reply',
+    replace: 'one.ticket < ticket && reply',
+    expect: { file: 'test/unit/comet/opens.test.ts' },
+  },
+  {
+    name: 'who opens after a close is closed for it',
+    file: 'src/server/comet/opens.ts',
+    find: 'one.ticket >= ticket && reply',
+    replace: 'reply',
+    expect: { file: 'test/unit/comet/opens.test.ts' },
+  },
+  {
+    name: 'a close does not concern who is on the way in',
+    file: 'src/server/comet/service.ts',
+    find: 'this.#core.opens.doom(target, code);',
+    replace: '',
+    expect: { file: SIMULATION, test: RUNS },
+  },
+  {
+    name: 'an older session takes the place of a newer one when it registers again',
+    file: 'src/server/logic/sessions.ts',
+    find: 'one.device === device && one.since > since',
+    replace: 'one.device === device && one.since > since + 1e12',
+    expect: { file: SIMULATION, test: RUNS },
+  },
+  {
+    name: 'a resync reads without registering',
+    file: 'src/server/comet/service.ts',
+    find: 'await resync(this.#core);',
+    replace: 'for (const topic of this.#core.topics) await topic.resync();',
+    expect: { file: SIMULATION, test: RUNS },
+  },
+  {
+    name: 'a member that is held when it comes back waits for news',
+    file: 'src/server/comet/topic.ts',
+    find: 'live.target = live.head;\n    if (outlet.held',
+    replace: 'if (outlet.held',
+    expect: { file: SIMULATION, test: RUNS },
+  },
 ];

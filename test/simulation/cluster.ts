@@ -2,6 +2,7 @@
 // registry that are models or engines in a process of their own. Anything may be killed, paused and started again.
 
 import { createHash } from 'node:crypto';
+import { ImgoError } from '../../src/protocol/errors.js';
 import type { LogName, NodeId, RoomId, TokenId, UserId } from '../../src/protocol/ids.js';
 import { type Comet, createComet } from '../../src/server/comet/comet.js';
 import { type CometOptions, cometDefaults } from '../../src/server/comet/options.js';
@@ -65,6 +66,8 @@ export class Cluster {
   readonly logics: LogicNode[] = [];
   readonly jobs: JobNode[] = [];
   readonly errors: string[] = [];
+  /** Opens that died with their logic. */
+  lostOpens = 0;
   readonly #credentials: Credentials = createMemoryCredentials();
   readonly #vault: SimProcess;
   #names = 0;
@@ -266,10 +269,17 @@ export class Cluster {
           const to = up.length === 0 ? this.logics[0] : this.scheduler.pick(up);
           if (to === undefined) throw new Error('no logic');
           const { service } = to;
-          return this.network.call(from, to.process, () => {
+          // An open whose answer is lost leaves a session behind that nobody holds, until its comet ends: a request that
+          // is on its way is not lost, as over one connection, unless the logic dies with it.
+          const call =
+            name === 'open' ? this.network.lossless.bind(this.network) : this.network.call.bind(this.network);
+          return call(from, to.process, () => {
             const method: unknown = Reflect.get(service, name);
             if (typeof method !== 'function') throw new Error(`logic has no ${String(name)}`);
             return method.apply(service, args) as unknown;
+          }).catch((error: unknown) => {
+            if (name === 'open' && error instanceof ImgoError && error.code === 'outcome_unknown') this.lostOpens++;
+            throw error;
           });
         };
       },

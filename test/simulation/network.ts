@@ -29,8 +29,25 @@ export class Network {
     return this.#scheduler.between(minMs, maxMs) * (this.#scheduler.chance(this.delays) ? 10 : 1);
   }
 
+  /** A call that may take long, and fails only when `to` dies. */
+  lossless<T>(from: SimProcess, to: SimProcess, run: () => T | Promise<T>): Promise<T> {
+    const { loss } = this;
+    this.loss = 0;
+    try {
+      return this.call(from, to, run, Number.POSITIVE_INFINITY);
+    } finally {
+      this.loss = loss;
+    }
+  }
+
   /** Rejects with `outcome_unknown` when no answer came; `run` may have been executed all the same. */
-  call<T>(from: SimProcess, to: SimProcess, run: () => T | Promise<T>): Promise<T> {
+  call<T>(
+    from: SimProcess,
+    to: SimProcess,
+    run: () => T | Promise<T>,
+    deadlineMs = this.#options.deadlineMs,
+  ): Promise<T> {
+    const loss = this.loss;
     return new Promise((resolve, reject) => {
       const scheduler = this.#scheduler;
       let settled = false;
@@ -42,7 +59,7 @@ export class Network {
         act();
       };
       const fail = (): void => settle(() => reject(new ImgoError('outcome_unknown')));
-      const deadline = from.after(this.#options.deadlineMs, fail);
+      const deadline = Number.isFinite(deadlineMs) ? from.after(deadlineMs, fail) : undefined;
       const broken = (): void => {
         scheduler.schedule(from, this.latency(), fail);
       };
@@ -51,9 +68,9 @@ export class Network {
         return;
       }
       to.onDeath.add(broken);
-      if (scheduler.chance(this.loss)) return;
+      if (scheduler.chance(loss)) return;
       const answer = (act: () => void): void => {
-        if (!scheduler.chance(this.loss)) scheduler.schedule(from, this.latency(), () => settle(act));
+        if (!scheduler.chance(loss)) scheduler.schedule(from, this.latency(), () => settle(act));
       };
       scheduler.schedule(to, this.latency(), () => {
         Promise.resolve()

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { run } from './run.js';
 
 /** Violations of one run that are printed. */
-const SHOWN = 5;
+const SHOWN = 8;
 
 const { values } = parseArgs({
   options: {

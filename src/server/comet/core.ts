@@ -20,6 +20,7 @@ import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js'
 import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
 import { Lateness } from './lateness.js';
+import { Opens } from './opens.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
 import { Pacer } from './pacer.js';
 import { Pins } from './pins.js';
@@ -92,6 +93,7 @@ export class CometCore implements SessionHost {
   readonly pins: Pins;
   readonly sweeper: Sweeper;
   readonly pacer: Pacer;
+  readonly opens = new Opens();
 
   /** Every open connection, authenticated or not. */
   readonly connections = new Set<Session>();

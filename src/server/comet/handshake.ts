@@ -31,6 +31,7 @@ export function openSession(core: CometCore, session: Session, auth: Auth): void
 async function open(core: CometCore, session: Session, auth: Auth): Promise<void> {
   const { node, incarnation, seq } = core.identity();
   const ticket = core.openBegins();
+  const open = core.opens.begin();
   let reply: OpenReply;
   try {
     reply = await core.logic.open({
@@ -47,11 +48,13 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
     });
   } catch (error) {
     core.openEnds(ticket, undefined);
+    core.opens.end(open, undefined);
     if (!session.closed) session.close(refusal(error));
     return;
   }
   const log = reply.user === undefined ? undefined : userLog(reply.user);
   const { notified, mustRead } = core.openEnds(ticket, log);
+  const doomed = core.opens.end(open, reply);
   session.handle = reply.handle;
   session.log =
     log === undefined ? undefined : new LogFollower(log, reply.start, maxId(reply.head, notified ?? reply.head));
@@ -62,6 +65,10 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
   }
   if (mustRead && session.log !== undefined) session.log.stale = true;
   session.session = reply.session;
+  if (doomed !== undefined) {
+    session.close(DISCONNECT[doomed]);
+    return;
+  }
   session.sentBefore = reply.sentBefore;
   session.expiresAt = reply.expiresAt;
   session.accepts = auth.accepts === undefined ? undefined : core.sharedAccepts(auth.accepts);

@@ -21,6 +21,7 @@ export class LocalCometService implements CometService {
 
   async disconnect(target: DisconnectTarget, code: DisconnectName): Promise<number> {
     const sessions = this.#find(target);
+    this.#core.opens.doom(target, code);
     await this.#core.closing(() => {
       for (const session of sessions) session.close(DISCONNECT[code]);
     });

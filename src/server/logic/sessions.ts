@@ -156,11 +156,22 @@ class LogicSessions implements Logic {
     const { buckets, options } = this.#parts;
     const cap = { cap: options.sessionsPerUser, onTooMany: options.onTooMany };
     for (const handle of handles) {
+      if (await this.#isSuperseded(handle)) {
+        await this.#closeOlder([handle], []);
+        continue;
+      }
       const result = await buckets.register(handle, cap);
       if (result.kind === 'registered') await this.#closeOlder(result.replaced, result.evicted);
       // Others came while this comet was fenced: this session is the one too many.
       else await this.#closeOlder([], [handle]);
     }
+  }
+
+  /** Its device has a newer session: registered again it would take that one's place. */
+  async #isSuperseded({ session, user, device, since }: SessionHandle): Promise<boolean> {
+    if (user === undefined || device === ANONYMOUS) return false;
+    const [others] = await this.#parts.buckets.sessionsOf([user]);
+    return (others ?? []).some((one) => one.session !== session && one.device === device && one.since > since);
   }
 
   async #identify(credential: Credential): Promise<Identity> {
