@@ -1,6 +1,7 @@
 // The life of a server under `serve`: ports settled, started, announced, stopped by a signal. Everything that other
 // commands and scripts see of a start is here: the run file, the banner or the ready line, the exit status.
 
+import type { Logger } from 'pino';
 import { ImgoError } from '../../protocol/errors.js';
 import type { RunningServer } from '../../server/assemble.js';
 import { type Config, listeners } from '../../server/config.js';
@@ -70,6 +71,7 @@ async function start(
     const settled = await settlePorts(config);
     try {
       const server = await startServer(settled.config, startOptions);
+      sayWhatIsTrusted(startOptions.log, settled.config, server);
       return { server, moves: settled.moves };
     } catch (error) {
       const taken = addressInUse(error, settled.config);
@@ -78,6 +80,15 @@ async function start(
       throw inUse(taken.listener, taken.host, taken.port, portHolder(taken.port), taken.port + 1);
     }
   }
+}
+
+/** What was opted in to, and weakens who must prove what, stands in the log of every start. */
+function sayWhatIsTrusted(log: Logger, config: Config, { addresses }: RunningServer): void {
+  const { goim, legacyHttp } = addresses;
+  if (goim !== undefined) log.warn({ listener: goim }, 'clients of this listener are who they say they are');
+  if (legacyHttp !== undefined) log.warn({ listener: legacyHttp }, 'callers of this listener need no key');
+  if (config.auth.weakTokens)
+    log.warn({ setting: 'auth.weak_tokens' }, 'callers may choose tokens that can be guessed');
 }
 
 interface Taken {
