@@ -64,10 +64,7 @@ export async function openLmdbStore(settings: LmdbOptions): Promise<LmdbStore> {
     folder.arbitrate(tables);
     const counters = new Counters();
     const space = new Space(tables, clock, path, settings.reserveBytes ?? RESERVE_BYTES, settings.freeBytes);
-    const committer = new Committer(tables, clock, counters, (cause) => {
-      space.wasFull();
-      return space.error(cause);
-    });
+    const committer = new Committer(tables, clock, counters, space);
     const last = readMeta(tables, path);
     const crashedEpoch = last.clean ? last.crashedEpoch : last.epoch;
     const meta = { epoch: Math.max(last.epoch + 1, Math.floor(clock.now() / 1000)), crashedEpoch, clean: false };
@@ -91,6 +88,7 @@ class OpenStore implements LmdbStore {
   readonly credentials: Credentials;
   readonly #tables: Tables;
   readonly #committer: Committer;
+  readonly #engine: Engine;
   readonly #folder: Folder;
   readonly #meta: Meta;
   #closing: Promise<void> | undefined;
@@ -98,6 +96,7 @@ class OpenStore implements LmdbStore {
   constructor(tables: Tables, committer: Committer, engine: Engine, space: Space, folder: Folder, meta: Meta) {
     this.#tables = tables;
     this.#committer = committer;
+    this.#engine = engine;
     this.#folder = folder;
     this.#meta = meta;
     this.buckets = new LmdbBuckets(engine, space);
@@ -114,6 +113,7 @@ class OpenStore implements LmdbStore {
   }
 
   async #close(): Promise<void> {
+    this.#engine.recording.all = true;
     if (this.#committer.broken === undefined) {
       await writeMeta(this.#tables, this.#committer, { ...this.#meta, clean: true }).catch(() => undefined);
     }

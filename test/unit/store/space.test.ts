@@ -32,7 +32,7 @@ describe('space', () => {
     const stage = await open({ reserveBytes: MIB, freeBytes: () => disk });
     const session = await stage.open('s', { device: 'phone' as never });
     await stage.push(3);
-    disk = 0;
+    disk = MIB / 2;
     stage.clock.pass(1_000);
     await expect(stage.push(1)).rejects.toMatchObject(FULL);
     expect(stage.buckets.health()).toMatchObject({ writable: false, code: 'store_full' });
@@ -47,7 +47,7 @@ describe('space', () => {
   });
 
   test('marks move while the disk is full: they need no room', async () => {
-    const stage = await open({ reserveBytes: MIB, freeBytes: () => 0 });
+    const stage = await open({ reserveBytes: MIB, freeBytes: () => MIB / 4 });
     const moved = await stage.buckets.apply([{ bucket: 3, lastSeen: ZERO_ID, records: [], upTo: stage.id(9) }]);
     expect(moved).toMatchObject([{ kind: 'applied', mark: stage.id(9) }]);
   });
@@ -57,12 +57,32 @@ describe('space', () => {
     const stage = await open({ reserveBytes: MIB, freeBytes: () => disk });
     const session = await stage.open('s', { device: 'phone' as never });
     const pushed = await stage.push(300, { payload });
-    disk = 0;
+    disk = MIB / 4;
     stage.clock.pass(1_000);
     await expect(stage.push(1)).rejects.toMatchObject({ code: 'store_full' });
     await stage.acknowledge(session, pushed[250] as (typeof pushed)[0]);
     stage.clock.pass(1_000);
     expect(stage.buckets.health()).toMatchObject({ writable: true });
     expect((await stage.applyOne(stage.record(400))).kind).toBe('appended');
+  });
+
+  test('lmdb is not asked to commit where it could find no room at all; cursors wait', async () => {
+    let disk = 100 * MIB;
+    const stage = await open({ reserveBytes: 0x10_0000, freeBytes: () => disk });
+    const session = await stage.open('s', { device: 'phone' as never });
+    await stage.push(3);
+    disk = MIB / 16;
+    // Not looked at again yet: the push is under way when the disk fills.
+    await expect(stage.push(1)).rejects.toMatchObject(FULL);
+    expect(stage.count('commits_failed')).toBe(1);
+    expect(await stage.shown()).toBe('1 2 3');
+    await stage.buckets.progress(session, stage.id(2), true);
+    await expect(stage.buckets.flush()).rejects.toMatchObject(FULL);
+    expect(await stage.shown()).toBe('1 2 3');
+    disk = 100 * MIB;
+    stage.clock.pass(1_000);
+    await stage.buckets.flush();
+    expect(await stage.shown()).toBe('(0-2] 3');
+    expect(await stage.applyOne(stage.record(5))).toMatchObject({ kind: 'appended', prev: stage.id(3) });
   });
 });

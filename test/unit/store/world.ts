@@ -148,9 +148,10 @@ export class World {
     const id = { epoch: this.buckets.epoch, n: this.#n };
     const name = key === 0 ? undefined : `${user}/${key}`;
     const text = name === undefined ? `${formatId(id)} `.padEnd(size, '.') : `keyed ${name}`;
+    const acceptedAt = this.#clock.now();
     const result = await this.#apply(user, id, text, ttl, name);
     const before = name === undefined ? undefined : this.#keys.get(name);
-    const alive = before !== undefined && this.#clock.now() < before.at + this.#options.idempotency.forMs;
+    const alive = before !== undefined && acceptedAt < before.at + this.#options.idempotency.forMs;
     if (result.kind === 'duplicate') {
       check(alive && compareIds(result.id, before.id) === 0, 'one idempotency key, one id', { result, before });
       return;
@@ -158,7 +159,7 @@ export class World {
     if (result.kind === 'idempotency_full') return;
     check(result.kind === 'appended', 'a new id is appended', result);
     check(!alive, 'an idempotency key is not used twice', { result, before });
-    const until = this.#clock.now() + Math.min(ttl, this.#options.keep.ageMs);
+    const until = acceptedAt + Math.min(ttl, this.#options.keep.ageMs);
     this.#accepted[user]?.push({ id, text, until });
     if (name !== undefined) this.#keys.set(name, { id, text, at: this.#clock.now() });
   }

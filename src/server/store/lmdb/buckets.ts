@@ -26,7 +26,7 @@ import { acknowledge, closeDevice, findDevice, openDevice } from '../devices.js'
 import { ItemCollector, readUnknown } from '../items.js';
 import type { Write } from './committer.js';
 import type { Engine, EngineParts } from './engine.js';
-import { decodeEntry, type Slab } from './layout.js';
+import { decodeEntry, ENTRY_HEADER, type Slab } from './layout.js';
 import type { LogState } from './log-state.js';
 import type { Space } from './space.js';
 
@@ -239,6 +239,7 @@ function needsWrite(session: SessionRecord, added: boolean, wasClean: boolean, n
 
 /** A call of apply, as part of a transaction. */
 class Application implements Write {
+  readonly bytes: number;
   readonly #engine: Engine;
   readonly #groups: readonly ApplyGroup[];
   readonly #resolve: (results: readonly GroupResult[]) => void;
@@ -253,6 +254,7 @@ class Application implements Write {
   ) {
     this.#engine = engine;
     this.#groups = groups;
+    this.bytes = groups.reduce((sum, group) => sum + bytesOf(group), 0);
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -284,4 +286,10 @@ class Application implements Write {
 
 function userOf(log: LogName): UserId | undefined {
   return log.startsWith('user:') ? (log.slice(5) as UserId) : undefined;
+}
+
+function bytesOf(group: ApplyGroup): number {
+  let bytes = 0;
+  for (const record of group.records) bytes += record.payload.length + ENTRY_HEADER;
+  return bytes;
 }

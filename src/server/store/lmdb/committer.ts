@@ -16,6 +16,16 @@ export interface Write {
   committed(): void;
   /** Nothing of it happened (`store_full`), or nobody knows (`outcome_unknown`). */
   failed(error: ImgoError): void;
+  /** What it writes, roughly, in bytes: large transactions are cut. */
+  readonly bytes?: number;
+}
+
+/** Where transactions go: the disk. */
+export interface Disk {
+  /** Whether a transaction may begin. */
+  hasRoom(): boolean;
+  /** What to say to writers when there was no room. */
+  full(cause?: unknown): ImgoError;
 }
 
 /**
@@ -23,6 +33,10 @@ export interface Write {
  * makes of a write that was cut short, which is how a disk begins to be full.
  */
 const NO_ROOM = /MDB_MAP_FULL|No space left|ENOSPC|Disk quota|EDQUOT|File too large|EFBIG|Input\/output error|EIO/;
+/** A transaction is not made larger than this, bytes of values. */
+const MOST_BYTES = 8 * 1_048_576;
+/** When cursors are tried again after a commit that failed, ms. */
+const RETRY_MS = 500;
 /** A commit that takes longer than this has failed, whatever comes of it. */
 const COMMIT_DEADLINE_MS = 60_000;
 
@@ -31,20 +45,21 @@ export class Committer {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #slab = new Slab();
-  readonly #onFull: (cause: unknown) => ImgoError;
+  readonly #disk: Disk;
   #waiting: Write[] = [];
   #scheduled = false;
   #committing: Promise<void> | undefined;
   #timer: Timer | undefined;
+  #timerAt = 0;
   #broken: ImgoError | undefined;
   /** Joins every transaction: what has been lying about dirty. Set once by the owner. */
   background: Write | undefined;
 
-  constructor(tables: Tables, clock: Clock, counters: Counters, onFull: (cause: unknown) => ImgoError) {
+  constructor(tables: Tables, clock: Clock, counters: Counters, disk: Disk) {
     this.#tables = tables;
     this.#clock = clock;
     this.#counters = counters;
-    this.#onFull = onFull;
+    this.#disk = disk;
   }
 
   /** Set for ever after a commit of unknown outcome. */
@@ -64,7 +79,11 @@ export class Committer {
 
   /** A transaction will begin within `ms`, also if nothing waits. */
   within(ms: number): void {
-    if (this.#timer !== undefined || this.#scheduled || this.#broken !== undefined) return;
+    if (this.#scheduled || this.#broken !== undefined) return;
+    const at = this.#clock.monotonic() + ms;
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
+    this.#clock.clear(this.#timer);
+    this.#timerAt = at;
     this.#timer = this.#clock.after(ms, () => {
       this.#timer = undefined;
       this.#schedule();
@@ -100,21 +119,38 @@ export class Committer {
   }
 
   async #commit(): Promise<void> {
-    const writes = this.#waiting;
-    this.#waiting = [];
+    const writes = this.#next();
     if (this.background !== undefined) writes.push(this.background);
+    if (!this.#disk.hasRoom()) {
+      this.#counters.add('commits_failed');
+      const error = this.#disk.full();
+      for (const write of writes) write.failed(error);
+      this.within(RETRY_MS);
+      return;
+    }
     try {
       await this.#transaction(writes);
     } catch (cause) {
       this.#counters.add('commits_failed');
       const error = await this.#refusal(cause);
       for (const write of writes) write.failed(error);
+      this.within(RETRY_MS);
       return;
     } finally {
       this.#slab.reset();
     }
     this.#counters.add('commits');
     for (const write of writes) write.committed();
+  }
+
+  /** What goes into the next transaction; the rest waits for the one after it. */
+  #next(): Write[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex((write) => {
+      bytes += write.bytes ?? 0;
+      return bytes > MOST_BYTES;
+    });
+    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(1, end));
   }
 
   #transaction(writes: readonly Write[]): Promise<unknown> {
@@ -143,7 +179,7 @@ export class Committer {
   async #refusal(cause: unknown): Promise<ImgoError> {
     const inner: unknown = await (cause as { commitError?: Promise<unknown> }).commitError?.catch((error) => error);
     const text = `${String(cause)} ${String(inner)}`;
-    if (NO_ROOM.test(text) && this.#usable()) return this.#onFull(inner ?? cause);
+    if (NO_ROOM.test(text) && this.#usable()) return this.#disk.full(inner ?? cause);
     this.#broken = new ImgoError('outcome_unknown', {}, { cause: inner ?? cause });
     for (const write of this.#waiting.splice(0)) write.failed(refused());
     return this.#broken;

@@ -16,10 +16,13 @@ import { type CacheLimits, LogCache } from './log-cache.js';
 import { encodeLog, peekLog } from './log-record.js';
 import type { LogState } from './log-state.js';
 import { Marks } from './marks.js';
+import { Recording } from './recording.js';
 import type { Tables } from './tables.js';
 
 /** How long a cursor may be on its way to disk when nothing else is written, ms. */
 const CURSOR_DELAY_MS = 100;
+/** How long a log's record may be behind its entries, ms, give or take: what a restart has to recover. */
+const RECORD_DELAY_MS = 1_000;
 /** Idempotency records and log records that one call of maintain looks at. */
 const MAINTAIN_STEP = 1_000;
 
@@ -41,8 +44,8 @@ export class Engine implements Write {
   readonly marks: Marks;
   readonly idempotency: IdempotencyTable;
   readonly logs: LogCache;
+  readonly recording: Recording;
   #dirty = new Set<LogState>();
-  #written: LogState[] = [];
   #changing: LogState[] = [];
   #forgetting: LogState[] = [];
   #expireKeys = false;
@@ -54,6 +57,8 @@ export class Engine implements Write {
     this.idempotency = new IdempotencyTable(parts.tables, parts.options.idempotency);
     const floor = (log: LogName): MessageId => this.floor(log);
     this.logs = new LogCache(parts.tables, parts.options, parts.counters, parts.cache, floor, parts.crashedEpoch);
+    this.recording = new Recording(parts.tables, parts.clock);
+    this.recording.recover(this.logs, parts.counters, (state) => this.markDirty(state));
     parts.committer.background = this;
   }
 
@@ -133,8 +138,9 @@ export class Engine implements Write {
     state.usedAt = this.parts.clock.now();
     state.index.push(id, payload.length, entry.expiresAt);
     this.logs.grown(1);
-    this.markDirty(state);
-    this.#trim(state, undefined);
+    this.recording.appended(state, id);
+    // Its record can wait, unless it says what is not there any more.
+    if (this.#trim(state, undefined)) this.markDirty(state);
     this.parts.counters.add('appended');
   }
 
@@ -172,9 +178,11 @@ export class Engine implements Write {
     return acknowledgedTo(state.set.devices, this.parts.sessions.holds(state.user));
   }
 
-  #trim(state: LogState, acknowledged: MessageId | undefined): void {
+  /** Lets go of the oldest. True: something went, and the log's record must say so with the same transaction. */
+  #trim(state: LogState, acknowledged: MessageId | undefined): boolean {
     const { tables, clock, counters } = this.parts;
     const now = clock.now();
+    const before = state.messages;
     while (state.messages > 0) {
       const reason = trimReason(
         { id: state.first, expiresAt: state.firstExpires },
@@ -183,14 +191,14 @@ export class Engine implements Write {
         state.keep,
         now,
       );
-      if (reason === undefined) return;
+      if (reason === undefined) break;
       this.#change(state);
       state.indexFrom(tables, ZERO_ID, () => counters.add('damaged_entries'));
       const { index } = state;
       if (index.first >= index.end) {
         // Nothing can be found any more of what the record says is there.
         Object.assign(state, { messages: 0, bytes: 0, trimmedTo: state.head, first: ZERO_ID });
-        return;
+        break;
       }
       const id = index.id(index.first);
       void tables.entries.remove({ id, log: state.utf8 });
@@ -202,23 +210,23 @@ export class Engine implements Write {
       state.first = state.messages === 0 ? ZERO_ID : index.id(index.first);
       state.firstExpires = state.messages === 0 ? 0 : (index.expires[index.first] as number);
     }
+    return state.messages < before;
   }
 
   /** Last in every transaction: what is dirty, the marks, what is to be forgotten. */
   build(slab: Slab): void {
-    const { tables, clock, counters } = this.parts;
+    const { tables, clock, counters, committer } = this.parts;
     const dirty = this.#dirty;
     this.#dirty = new Set();
     for (const state of dirty) {
       this.#trim(state, this.acknowledged(state));
-      state.epoch = this.parts.epoch;
-      void tables.logs.put(state.utf8, encodeLog(slab, state));
-      state.dirty = false;
-      this.#change(state);
-      this.#written.push(state);
+      this.#record(slab, state);
     }
+    for (const state of this.recording.due()) this.#record(slab, state);
+    this.recording.build(slab);
+    if (this.recording.waiting) committer.within(RECORD_DELAY_MS);
     for (const state of this.#forgetting.splice(0)) {
-      if (state.dirty || state.changing || state.messages > 0) continue;
+      if (state.pinned || state.messages > 0) continue;
       void tables.logs.remove(state.utf8);
       this.logs.forget(state.name);
       counters.add('logs_forgotten');
@@ -231,10 +239,18 @@ export class Engine implements Write {
     this.idempotency.finish(slab);
   }
 
+  #record(slab: Slab, state: LogState): void {
+    this.#change(state);
+    state.epoch = this.parts.epoch;
+    state.dirty = false;
+    this.recording.recorded(state);
+    void this.parts.tables.logs.put(state.utf8, encodeLog(slab, state));
+  }
+
   committed(): void {
     for (const state of this.#changing) state.committed();
     this.#changing = [];
-    this.#written = [];
+    this.recording.committed();
     this.marks.committed();
     this.idempotency.committed();
   }
@@ -246,10 +262,8 @@ export class Engine implements Write {
       state.dirty = true;
     }
     this.#changing = [];
-    this.#written = [];
     this.marks.failed();
     this.idempotency.failed();
-    this.parts.committer.within(CURSOR_DELAY_MS);
   }
 
   /** A step of the sweep: logs with something expired are trimmed, logs that nobody used for long are forgotten. */

@@ -1,5 +1,5 @@
 // The logs that this process has at hand: bounded, two generations (what was not used for a whole generation goes),
-// except for what is dirty or part of a transaction that is on its way.
+// except for what the disk does not know yet.
 
 import { type LogName, type MessageId, ZERO_ID } from '../../../protocol/ids.js';
 import type { BucketsOptions } from '../buckets.js';
@@ -22,7 +22,8 @@ export class LogCache {
   readonly #counters: Counters;
   readonly #limits: CacheLimits;
   readonly #floor: (log: LogName) => MessageId;
-  readonly #crashedEpoch: number;
+  /** The last epoch that ended in a crash. */
+  readonly crashedEpoch: number;
   #young = new Map<LogName, LogState>();
   #old = new Map<LogName, LogState>();
   #entries = 0;
@@ -40,7 +41,7 @@ export class LogCache {
     this.#counters = counters;
     this.#limits = limits;
     this.#floor = floor;
-    this.#crashedEpoch = crashedEpoch;
+    this.crashedEpoch = crashedEpoch;
   }
 
   /** The log, or undefined when nobody knows it. */
@@ -57,7 +58,7 @@ export class LogCache {
     if (value === undefined) return undefined;
     const state = new LogState(name, this.#options, decodeLog(value) ?? this.#lostRecord(name));
     // Whoever was anonymous when a process crashed left no mark of what it was sent.
-    if (state.user !== undefined && state.epoch <= this.#crashedEpoch) state.crashedTo = state.head;
+    if (state.user !== undefined && state.epoch <= this.crashedEpoch) state.crashedTo = state.head;
     this.#keep(state);
     return state;
   }
@@ -93,7 +94,7 @@ export class LogCache {
     this.#young = new Map();
     this.#entries = 0;
     for (const [name, one] of gone) {
-      if (!one.dirty && !one.changing) continue;
+      if (!one.pinned) continue;
       this.#young.set(name, one);
       this.#entries += one.index.end;
     }

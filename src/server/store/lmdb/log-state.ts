@@ -112,8 +112,10 @@ export class LogState implements LogRecord {
   /** Readers are shown nothing above this. */
   durableHead: MessageId;
   readonly index: EntryIndex;
-  /** The record on disk is older than this. */
+  /** The record on disk is older than this, and the next transaction writes it. */
   dirty = false;
+  /** The first entry that the record on disk does not count yet: such a record is written later, or recovered. */
+  unrecorded: MessageId | undefined;
   #before: Before | undefined;
 
   constructor(name: LogName, options: BucketsOptions, record: LogRecord | undefined) {
@@ -146,9 +148,24 @@ export class LogState implements LogRecord {
     return true;
   }
 
-  /** Takes part in the transaction that is on its way: must stay in memory. */
-  get changing(): boolean {
-    return this.#before !== undefined;
+  /** The disk alone cannot tell what this is now: must stay in memory. */
+  get pinned(): boolean {
+    return this.dirty || this.unrecorded !== undefined || this.#before !== undefined;
+  }
+
+  /** An entry that was on disk when the process before this one ended, and that the record does not count. */
+  recover(id: MessageId, entry: { mid: number; acceptedAt: number; expiresAt: number }, bytes: number): void {
+    if (this.messages === 0) {
+      this.first = id;
+      this.firstExpires = entry.expiresAt;
+    }
+    this.head = id;
+    this.durableHead = id;
+    this.lastMid = Math.max(this.lastMid, entry.mid);
+    this.usedAt = Math.max(this.usedAt, entry.acceptedAt);
+    this.messages += 1;
+    this.bytes += bytes;
+    this.index.push(id, bytes, entry.expiresAt);
   }
 
   committed(): void {

@@ -1,13 +1,17 @@
 // Whether the disk has room: what it has free, and pages of the store that hold nothing, must be more than a reserve
-// that is left for cursors, trimming and the operator. Looked at before writes, a few times a second at most.
+// that is left for cursors, trimming and the operator; looked at before pushes, a few times a second at most. Before
+// every commit the disk alone must have an eighth of it: what lmdb does when it finds none (3.5.6) can end the process.
 
 import { statfsSync } from 'node:fs';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
+import type { Disk } from './committer.js';
 import { freePages, type Tables } from './tables.js';
 
 /** How long what was seen is believed, ms. */
 const LOOK_EVERY_MS = 250;
+/** What the disk itself must have for a commit, at most: more than the pages of a large one. */
+const MOST_FLOOR = 32 * 1_048_576;
 
 export interface SpaceState {
   /** Bytes that can still be written, by disk and inside the store. */
@@ -16,7 +20,7 @@ export interface SpaceState {
   readonly full: boolean;
 }
 
-export class Space {
+export class Space implements Disk {
   readonly #tables: Tables;
   readonly #clock: Clock;
   readonly #folder: string;
@@ -40,14 +44,21 @@ export class Space {
     this.#lookedAt = now;
     const { free, used, pageBytes } = freePages(this.#tables);
     const freeBytes = this.#diskFree(this.#folder) + free * pageBytes;
-    this.#state = { freeBytes, usedBytes: used * pageBytes, full: freeBytes < this.#reserve };
+    this.#state = { freeBytes, usedBytes: used * pageBytes, full: freeBytes < this.#reserve || !this.hasRoom() };
     return this.#state;
   }
 
-  /** A commit found no room: not before the next look is any tried. */
-  wasFull(): void {
+  /** Whether the disk has room for a commit, whatever it is: the store may find no run of free pages inside itself. */
+  hasRoom(): boolean {
+    return this.#diskFree(this.#folder) >= Math.min(this.#reserve / 8, MOST_FLOOR);
+  }
+
+  /** A commit found no room: no push is tried before the next look. */
+  full(cause?: unknown): ImgoError {
     this.#lookedAt = this.#clock.monotonic();
-    this.#state = { ...this.#state, full: true };
+    const freeBytes = Math.min(this.#state.freeBytes, this.#diskFree(this.#folder));
+    this.#state = { ...this.#state, freeBytes, full: true };
+    return this.error(cause);
   }
 
   error(cause?: unknown): ImgoError {

@@ -13,6 +13,7 @@ export interface EntriesTable {
   put(key: EntryKey, value: Buffer): Promise<boolean>;
   remove(key: EntryKey): Promise<boolean>;
   getKeys(range: { start?: EntryKey; reverse?: boolean; limit?: number }): Iterable<Buffer>;
+  getRange(range: { start?: EntryKey }): Iterable<{ key: Buffer; value: Buffer }>;
   getStats(): object;
 }
 
