@@ -11,6 +11,7 @@ import type { NodeId, RoomId } from '../protocol/ids.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Comet } from './comet/comet.js';
 import type { CometOptions } from './comet/options.js';
+import { LOOPBACK_HOSTS } from './comet/origins.js';
 import { type Config, isLoopback, type ListenerConfig, listeners } from './config.js';
 import { createJob } from './job/job.js';
 import type { LogicHttp } from './logic/http.js';
@@ -21,7 +22,7 @@ import { createEmbeddedQueue } from './queue/embedded.js';
 import { createMemoryRegistry } from './router/memory.js';
 import type { CometService } from './rpc/services.js';
 import type { Buckets, BucketsOptions } from './store/buckets.js';
-import type { Credentials } from './store/credentials.js';
+import type { Credentials, KeyRecord } from './store/credentials.js';
 
 /** What a running server can be reached at. */
 export interface ServerAddresses {
@@ -64,14 +65,12 @@ type Undo = () => PromiseLike<void> | void;
 
 /**
  * Starts everything in this process.
- * @throws ImgoError data_locked, data_newer, data_damaged, key_required, port_in_use and the system's errors
+ * @throws ImgoError data_locked, data_newer, data_damaged, key_required, key_invalid, port_in_use and the system's errors
  */
 export async function startServer(config: Config, options: StartOptions): Promise<RunningServer> {
   const { log, clock = systemClock } = options;
   const undo: Undo[] = [];
-  const stop = once(async () => {
-    for (const step of undo.reverse()) await step();
-  });
+  const stop = once(() => runAll(undo.reverse()));
   try {
     const { buckets, credentials, close } = await openStore(config, clock, options.version);
     undo.push(close);
@@ -100,7 +99,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
 
     const { createComet } = await import('./comet/comet.js');
     comet = await createComet({
-      options: cometOptions(config),
+      options: cometOptions(config, mode),
       logic,
       registry,
       clock,
@@ -109,6 +108,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       version: options.version,
       renewMs: RENEW_MS,
     });
+    undo.push(() => comet?.stop(config.shutdownTimeoutMs));
     const consuming = new AbortController();
     const running = job.run(consuming.signal);
     undo.push(async () => {
@@ -119,11 +119,11 @@ export async function startServer(config: Config, options: StartOptions): Promis
 
     const http = await openHttp(config, { ...parts, queue }, logic, options, mode, () => goimNodes(comet?.addresses()));
     await comet.listen();
-    undo.push(() => comet?.stop(config.shutdownTimeoutMs));
     if (http !== undefined) {
       await http.listen();
       undo.push(() => http.stop());
     }
+    tellTrust(config, log);
     const upkeep = keepUp(buckets, credentials, clock, log);
     undo.push(() => clock.clear(upkeep));
     return {
@@ -133,9 +133,35 @@ export async function startServer(config: Config, options: StartOptions): Promis
       stop,
     };
   } catch (error) {
-    await stop();
+    await stop().catch((late: unknown) => log.warn({ error: String(late) }, 'not all could be closed'));
     throw error;
   }
+}
+
+/** What was opted into and weakens access is said at every start. */
+function tellTrust({ listen, auth }: Config, log: Logger): void {
+  if (listen.goim !== undefined) {
+    log.warn(
+      { setting: 'listen.goim' },
+      'goim clients are who they say they are: whoever reaches that port can be any user',
+    );
+  }
+  if (auth.weakTokens) {
+    log.warn({ setting: 'auth.weak_tokens' }, 'callers may choose tokens under 16 bytes, which can be guessed');
+  }
+}
+
+/** Every step is taken, in order, whatever becomes of the others. Throws the first error. */
+async function runAll(steps: readonly Undo[]): Promise<void> {
+  let failed: { readonly error: unknown } | undefined;
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failed ??= { error };
+    }
+  }
+  if (failed !== undefined) throw failed.error;
 }
 
 interface OpenedStore {
@@ -178,17 +204,26 @@ async function chooseMode(
   adminKey: string | undefined,
 ): Promise<'development' | 'production'> {
   if (adminKey !== undefined) {
-    await importKey(credentials, clock, adminKey, { name: 'key file', scopes: ['admin'], ttlMs: undefined });
+    const key = await importKey(credentials, clock, adminKey, {
+      name: 'key file',
+      scopes: ['admin'],
+      ttlMs: undefined,
+    });
+    // Whoever gives a key wants it to be asked for: without it the server would be open to all of this machine.
+    if (!isValid(key, clock.now())) throw new ImgoError('key_invalid');
   }
-  const now = clock.now();
   const keys = await credentials.keys();
-  if (keys.some((key) => key.revokedAt === undefined && (key.expiresAt ?? now + 1) > now)) return 'production';
+  if (keys.some((key) => isValid(key, clock.now()))) return 'production';
   const exposed = listeners(config).find(([, { host }]) => !isLoopback(host));
   if (exposed !== undefined) {
     const [, { host, port }] = exposed;
     throw new ImgoError('key_required', { host, port: String(port) });
   }
   return 'development';
+}
+
+function isValid({ revokedAt, expiresAt }: KeyRecord, now: number): boolean {
+  return revokedAt === undefined && (expiresAt ?? now + 1) > now;
 }
 
 async function openHttp(
@@ -260,7 +295,7 @@ function logicOptions(config: Config): LogicOptions {
   };
 }
 
-function cometOptions(config: Config): CometOptions {
+function cometOptions(config: Config, mode: 'development' | 'production'): CometOptions {
   const { listen, limits, delivery, fanout } = config;
   return {
     listen: {
@@ -270,7 +305,8 @@ function cometOptions(config: Config): CometOptions {
       reusePort: false,
       backlog: 4_096,
       origins: listen.origins,
-      hosts: undefined,
+      // Nobody needs a key there: a page whose name was made to point to this machine must not reach it.
+      hosts: mode === 'development' ? [...LOOPBACK_HOSTS, ...listeners(config).map(([, { host }]) => host)] : undefined,
     },
     limits: {
       maxConns: limits.maxConns === 'auto' ? Number.POSITIVE_INFINITY : limits.maxConns,
