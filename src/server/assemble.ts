@@ -123,7 +123,6 @@ export async function startServer(config: Config, options: StartOptions): Promis
       await http.listen();
       undo.push(() => http.stop());
     }
-    tellTrust(config, log);
     const upkeep = keepUp(buckets, credentials, clock, log);
     undo.push(() => clock.clear(upkeep));
     return {
@@ -135,19 +134,6 @@ export async function startServer(config: Config, options: StartOptions): Promis
   } catch (error) {
     await stop().catch((late: unknown) => log.warn({ error: String(late) }, 'not all could be closed'));
     throw error;
-  }
-}
-
-/** What was opted into and weakens access is said at every start. */
-function tellTrust({ listen, auth }: Config, log: Logger): void {
-  if (listen.goim !== undefined) {
-    log.warn(
-      { setting: 'listen.goim' },
-      'goim clients are who they say they are: whoever reaches that port can be any user',
-    );
-  }
-  if (auth.weakTokens) {
-    log.warn({ setting: 'auth.weak_tokens' }, 'callers may choose tokens under 16 bytes, which can be guessed');
   }
 }
 

@@ -84,9 +84,8 @@ async function start(
 
 /** What was opted in to, and weakens who must prove what, stands in the log of every start. */
 function sayWhatIsTrusted(log: Logger, config: Config, { addresses }: RunningServer): void {
-  const { goim, legacyHttp } = addresses;
+  const { goim } = addresses;
   if (goim !== undefined) log.warn({ listener: goim }, 'clients of this listener are who they say they are');
-  if (legacyHttp !== undefined) log.warn({ listener: legacyHttp }, 'callers of this listener need no key');
   if (config.auth.weakTokens)
     log.warn({ setting: 'auth.weak_tokens' }, 'callers may choose tokens that can be guessed');
 }
@@ -97,8 +96,12 @@ interface Taken {
   readonly port: number;
 }
 
-/** Which listener the system refused, when that is what failed. */
-function addressInUse(error: unknown, config: Config): Taken | undefined {
+/** Which listener the system refused, when that is what failed: the comet says so itself, HTTP throws the system's error. */
+export function addressInUse(error: unknown, config: Config): Taken | undefined {
+  if (error instanceof ImgoError && error.code === 'port_in_use') {
+    const { listener, host, port } = error.details;
+    return { listener: String(listener), host: String(host), port: Number(port) };
+  }
   const { code, port } = error as NodeJS.ErrnoException & { readonly port?: number };
   if (code !== 'EADDRINUSE') return undefined;
   const [listener, { host }] = listeners(config).find(([, one]) => one.port === port) ?? [
