@@ -14,8 +14,11 @@ it('listeners that trust their callers, and tokens that can be guessed, stand in
   const env = { XDG_STATE_HOME: folder, IMGO_AUTH__WEAK_TOKENS: 'true' };
   try {
     const open = await startServer([...PORTS, '--goim', '0', '--legacy-http', '0'], env);
-    await until('three warnings', () => (open.stderr().match(TRUST) ?? []).length === 3);
-    await open.end('SIGTERM');
+    try {
+      await until('three warnings', () => new Set(open.stderr().match(TRUST)).size === 3);
+    } finally {
+      await open.end('SIGTERM');
+    }
     const closed = await startServer(PORTS, { XDG_STATE_HOME: folder });
     await closed.end('SIGTERM');
     expect(closed.stderr()).not.toMatch(TRUST);
