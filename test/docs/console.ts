@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** A command of a page and what it prints. */
 export interface Step {
