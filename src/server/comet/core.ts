@@ -143,7 +143,7 @@ export class CometCore implements SessionHost {
       mayWrite: () => this.fence.open,
     };
     this.topics = new TopicTable(this.topicContext, logic, this.counters, () => this.identity());
-    this.progress = new ProgressReporter(logic, clock, this.counters);
+    this.progress = new ProgressReporter(logic, clock, this.counters, () => this.sessions.values());
     this.pacer = new Pacer(clock, options.fanout.paceMs);
     this.#deadlines = new Wheel(clock.monotonic(), TICK_MS, WHEEL_SLOTS);
   }

@@ -2,7 +2,7 @@
 // with the next round, so that no session reports more than five times a second. Drains of native sessions, which
 // acknowledge by themselves, only move positions and go in a slow round. A failed report is repeated.
 
-import { compareIds, maxId } from '../../protocol/ids.js';
+import { compareIds, isZeroId, maxId, ZERO_ID } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
 import type { LogicService } from '../rpc/services.js';
 import type { Counters } from './counters.js';
@@ -18,13 +18,23 @@ export class ProgressReporter {
   readonly #logic: Pick<LogicService, 'progress'>;
   readonly #clock: Clock;
   readonly #counters: Counters;
+  readonly #sessions: () => Iterable<Session>;
+  /** A report failed. */
+  #repeat = false;
   #now: Session[] = [];
   #round: Session[] = [];
   #slow: Session[] = [];
   #roundTimer: Timer | undefined;
   #slowTimer: Timer | undefined;
 
-  constructor(logic: Pick<LogicService, 'progress'>, clock: Clock, counters: Counters) {
+  /** `sessions`: all that are open. */
+  constructor(
+    logic: Pick<LogicService, 'progress'>,
+    clock: Clock,
+    counters: Counters,
+    sessions: () => Iterable<Session>,
+  ) {
+    this.#sessions = sessions;
     this.#logic = logic;
     this.#clock = clock;
     this.#counters = counters;
@@ -52,7 +62,7 @@ export class ProgressReporter {
 
   /** What this session has not reported yet, before it closes. */
   last(session: Session): void {
-    this.#report(session, false);
+    this.#report(session);
   }
 
   #reportNow(): void {
@@ -73,14 +83,15 @@ export class ProgressReporter {
     this.#slow = [];
     this.#slowTimer = undefined;
     for (const session of sessions) this.#finish(session, Due.DRAINED);
+    if (this.#repeat) this.#repeatAll();
   }
 
   #finish(session: Session, due: number): void {
     session.reportDue &= ~due;
-    if (!session.closed) this.#report(session, true);
+    if (!session.closed) this.#report(session);
   }
 
-  #report(session: Session, again: boolean): void {
+  #report(session: Session): void {
     const { handle, taken, reportedTaken, drainedTo, reportedDrained } = session;
     if (handle === undefined) return;
     const acknowledge = compareIds(taken, reportedTaken) > 0;
@@ -88,13 +99,27 @@ export class ProgressReporter {
     if (acknowledge) session.reportedTaken = taken;
     session.reportedDrained = maxId(acknowledge ? taken : drainedTo, reportedDrained);
     session.reportedAt = this.#clock.monotonic();
-    this.#logic.progress(handle, acknowledge ? taken : drainedTo, acknowledge).catch(() => {
-      this.#counters.count('failed_progress');
-      if (!again || session.closed) return;
-      session.reportedTaken = reportedTaken;
-      session.reportedDrained = reportedDrained;
-      if (acknowledge) this.taken(session);
-      else this.drained(session);
-    });
+    const told = this.#logic.progress(handle, acknowledge ? taken : drainedTo, acknowledge);
+    told.then(undefined, this.#onFailure);
+  }
+
+  /**
+   * A report is idempotent: after a failure every session reports once more with the next slow round, so that nothing has
+   * to be remembered for the many that succeed.
+   */
+  readonly #onFailure = (): void => {
+    this.#counters.count('failed_progress');
+    this.#repeat = true;
+    this.#slowTimer ??= this.#clock.after(SLOW_ROUND_MS, () => this.#reportSlow());
+  };
+
+  #repeatAll(): void {
+    this.#repeat = false;
+    for (const session of this.#sessions()) {
+      session.reportedTaken = ZERO_ID;
+      session.reportedDrained = ZERO_ID;
+      if (!isZeroId(session.taken)) this.taken(session);
+      else if (!isZeroId(session.drainedTo)) this.drained(session);
+    }
   }
 }

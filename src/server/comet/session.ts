@@ -115,7 +115,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   busy = false;
 
   /** Complete bytes of this turn; while held only replies to what was asked before. */
-  out: Uint8Array[] | undefined = undefined;
+  out: Uint8Array | Uint8Array[] | undefined = undefined;
   outBytes = 0;
   /** A heartbeat or ping that waits for its reply: at most one. */
   owedSeq: number | undefined = undefined;
@@ -237,10 +237,17 @@ export class Session implements Outlet, LogSink, FrameSink {
   }
 
   private queue(bytes: Uint8Array): void {
-    if (this.out === undefined) this.out = [bytes];
-    else this.out.push(bytes);
-    this.outBytes += bytes.length;
+    this.keep(bytes);
     if (this.outBytes >= FLUSH_BYTES) this.flush();
+  }
+
+  /** One frame is the rule; only more of them need an array. */
+  private keep(bytes: Uint8Array): void {
+    const out = this.out;
+    if (out === undefined) this.out = bytes;
+    else if (Array.isArray(out)) out.push(bytes);
+    else this.out = [out, bytes];
+    this.outBytes += bytes.length;
   }
 
   flush(): void {
@@ -250,7 +257,7 @@ export class Session implements Outlet, LogSink, FrameSink {
       const total = this.outBytes;
       this.out = undefined;
       this.outBytes = 0;
-      this.put(out.length === 1 ? (out[0] as Uint8Array) : Buffer.concat(out, total));
+      this.put(Array.isArray(out) ? Buffer.concat(out, total) : out);
     }
     this.settle();
   }
@@ -271,9 +278,7 @@ export class Session implements Outlet, LogSink, FrameSink {
       this.put(bytes);
       return;
     }
-    if (this.out === undefined) this.out = [bytes];
-    else this.out.push(bytes);
-    this.outBytes += bytes.length;
+    this.keep(bytes);
   }
 
   /** Answers a heartbeat, now or when the pending write completes; of several that wait the last is answered. */

@@ -130,6 +130,25 @@ test('a notification that was lost is made up for by the next one, and by a resy
   expect(await client.bodiesCount(3)).toEqual(['lost 1', 'next', 'lost 2']);
 });
 
+test('a position that logic could not be told is told again', async () => {
+  let failures = 0;
+  const server = await start({
+    between: (logic) =>
+      new Proxy(logic, {
+        get: (target, name) => {
+          if (name === 'progress' && failures++ === 0) return async () => Promise.reject(new Error('away'));
+          const value = Reflect.get(target, name);
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      }),
+  });
+  const client = await server.imgo(await server.token('7'));
+  const id = await server.push('7', 'x');
+  await client.bodiesCount(1);
+  await expect.poll(async () => (await server.buckets.devices(user('7')))[0]?.cursor, { timeout: 5_000 }).toEqual(id);
+  expect(await server.reason('failed_progress')).toBe(1);
+});
+
 test('a message that is applied while its reader is being opened is delivered', async () => {
   const gate = Promise.withResolvers<void>();
   const opened = Promise.withResolvers<void>();
