@@ -13,22 +13,14 @@ export interface Sweepable {
 /** What a sweep costs even when it finds nobody, in sockets. */
 const STEP_COST = 4;
 
-/** How often a fenced comet looks again. */
-const FENCED_RETRY_MS = 20;
-
 export class Sweeper {
   readonly #clock: Clock;
   readonly #yieldEvery: number;
-  readonly #mayWrite: () => boolean;
   #queue: Sweepable[] = [];
   #scheduled = false;
-  /** Errors that came out of a step: the sweep they ended is counted, the others go on. */
-  errors = 0;
 
-  /** While `mayWrite` says no (the comet is fenced), sweeps wait. */
-  constructor(clock: Clock, yieldEvery: number, mayWrite: () => boolean = () => true) {
+  constructor(clock: Clock, yieldEvery: number) {
     this.#clock = clock;
-    this.#mayWrite = mayWrite;
     this.#yieldEvery = Math.max(1, yieldEvery);
   }
 
@@ -50,10 +42,6 @@ export class Sweeper {
   }
 
   #turn(): void {
-    if (!this.#mayWrite()) {
-      this.#clock.after(FENCED_RETRY_MS, () => this.#turn());
-      return;
-    }
     this.#scheduled = false;
     const queue = this.#queue;
     let budget = this.#yieldEvery;

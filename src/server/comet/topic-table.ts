@@ -106,9 +106,13 @@ export class TopicTable {
     }
   }
 
-  /** Registers every open topic under the present incarnation. @throws what logic.openTopic throws: then not all are */
+  /**
+   * Registers every topic under the present incarnation, also those that were being opened under an earlier one.
+   * @throws what logic.openTopic throws: then not all are
+   */
   async reregister(): Promise<void> {
     for (const slot of [...this.#slots.values()]) {
+      await slot.opening?.catch(() => undefined);
       if (slot.topic === undefined) continue;
       try {
         await this.#logic.openTopic(this.#identity(), slot.log);

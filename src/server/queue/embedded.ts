@@ -251,7 +251,6 @@ class EmbeddedQueue implements Queue {
         this.#reject(batch, failure);
         break;
       }
-      batch.ephemeral = [];
       const stopping = this.#stop.signal.aborted;
       if (stopping || this.#clock.monotonic() - startedAt >= this.#unknownAfterMs) {
         this.#reject(batch, new ImgoError('outcome_unknown', {}, { cause: failure }));
@@ -285,6 +284,8 @@ class EmbeddedQueue implements Queue {
       const failed = (error: Error): void => {
         // After `applied` the loop is with the next batch already: this one comes again.
         if (appliedNow && !this.#stop.signal.aborted) this.#again.push(batch);
+        // Told once: nobody waits for it, and a second time it would not be known for the first.
+        batch.ephemeral = [];
         resolve(error);
         if (this.#wake !== undefined) this.#wakeUp();
       };

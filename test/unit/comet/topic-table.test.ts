@@ -142,6 +142,16 @@ describe('the topics of a comet', () => {
     expect([...topics]).toHaveLength(1);
   });
 
+  test('what was being opened while everything registered again is registered again, too', async () => {
+    const parts = table();
+    const { stage, topics, calls } = parts;
+    const acquired = topics.acquire(ROOM);
+    const registered = topics.reregister();
+    await stage.clock.rest();
+    await Promise.all([acquired, registered]);
+    expect(calls.map(({ what, seq }) => `${what} ${seq}`)).toEqual(['open 1', 'open 2']);
+  });
+
   test('a notification for what is not served here changes nothing', () => {
     const { stage, topics } = table();
     topics.append(notificationOf(stage.log, stage.log.append(5)));

@@ -50,6 +50,27 @@ describe('the embedded queue', () => {
     expect(sizes).toEqual([4, 4, 2]);
   });
 
+  test('what is kept nowhere is handed out once, also when its batch comes again after it was applied', async () => {
+    const stop = new AbortController();
+    await using queue = createEmbeddedQueue({ epoch, clock: systemClock, maxWaitingBytes: 1 << 20 });
+    const handed: string[] = [];
+    const { promise: twice, resolve } = Promise.withResolvers<void>();
+    void queue.consume(async (batch) => {
+      handed.push(`${batch.records.length}+${batch.ephemeral.length}`);
+      batch.applied(batch.records.map(({ id }) => ({ kind: 'appended', id, prev: id, sessions: [] })));
+      if (batch.attempt === 1) throw new Error('the registry is away');
+      resolve();
+      return undefined;
+    }, stop.signal);
+    const { log, payload, acceptedAt } = record(2);
+    await Promise.all([
+      queue.accept(record(1)),
+      queue.acceptEphemeral({ log, payload, acceptedAt, ephemeral: true }),
+      twice,
+    ]);
+    expect(handed).toEqual(['1+1', '1+0']);
+  });
+
   test('callers are told outcome_unknown when a batch cannot be settled, and it is applied all the same', async () => {
     const stop = new AbortController();
     await using queue = createEmbeddedQueue({
