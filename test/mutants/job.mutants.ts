@@ -430,14 +430,14 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     file: 'src/server/comet/service.ts',
     find: 'this.#core.opens.doom(target, code);',
     replace: '',
-    expect: { file: SIMULATION, test: RUNS },
+    expect: { file: 'test/unit/comet/races.test.ts', test: 'while it opens does not come in' },
   },
   {
     name: 'an older session takes the place of a newer one when it registers again',
     file: 'src/server/logic/sessions.ts',
     find: 'one.device === device && one.since > since',
     replace: 'one.device === device && one.since > since + 1e12',
-    expect: { file: SIMULATION, test: RUNS },
+    expect: { file: 'test/unit/comet/races.test.ts', test: 'does not take the place of a newer one' },
   },
   {
     name: 'a resync reads without registering',
@@ -451,6 +451,6 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     file: 'src/server/comet/topic.ts',
     find: 'live.target = live.head;\n    if (outlet.held',
     replace: 'if (outlet.held',
-    expect: { file: SIMULATION, test: RUNS },
+    expect: { file: 'test/unit/comet/races.test.ts', test: 'is held when it comes back to a topic' },
   },
 ];
