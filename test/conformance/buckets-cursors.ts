@@ -2,9 +2,9 @@
 // acknowledgement lets go, and what holds it.
 
 import { expect, test } from 'vitest';
-import { type MessageId, ZERO_ID } from '../../src/protocol/ids.js';
+import { type MessageId, userLog, ZERO_ID } from '../../src/protocol/ids.js';
 import { ANONYMOUS } from '../../src/server/store/buckets.js';
-import { ALICE, type BucketsEngine, DAY, device, LOG, Stage } from './buckets-stage.js';
+import { ALICE, type BucketsEngine, DAY, device, LOG, Stage, user } from './buckets-stage.js';
 
 const PHONE = { device: device('phone') };
 const LAPTOP = { device: device('laptop') };
@@ -125,6 +125,35 @@ export function cursorsConformance(engine: BucketsEngine): void {
     const phone = await stage.open('p', PHONE);
     await stage.acknowledge(phone, stage.id(3));
     expect(await stage.shown()).toBe('(0-3]');
+  });
+
+  test('what an anonymous session took is not delivered again, however many others come between', async () => {
+    for (const dialect of ['imgo', 'native']) {
+      const stage = await open();
+      await stage.push(3);
+      const first = await stage.open('a', { dialect });
+      for (let at = 0; at < 20; at++) {
+        const other = user(`other-${at}`);
+        await stage.open(`o${at}`, { user: other, dialect });
+        await stage.push(1, { log: userLog(other) });
+      }
+      await stage.acknowledge(first, stage.id(2));
+      await stage.close(first, stage.id(3));
+      for (let at = 0; at < 20; at++) await stage.shown(ZERO_ID, userLog(user(`other-${at}`)));
+      const again = await opened(stage, 'b', { dialect });
+      expect(again, dialect).toMatchObject({ start: stage.id(2), sentBefore: stage.id(3) });
+    }
+  });
+
+  test('an anonymous session that vanished may have been sent everything', async () => {
+    for (const dialect of ['imgo', 'native']) {
+      const stage = await open();
+      await stage.push(3);
+      const first = await stage.open('a', { dialect });
+      await stage.buckets.unregister(first.session, ALICE, 1, first.seq + 1);
+      for (let at = 0; at < 20; at++) await stage.open(`o${at}`, { user: user(`other-${at}`), dialect });
+      expect(await opened(stage, 'b', { dialect: 'native' }), dialect).toMatchObject({ sentBefore: stage.id(3) });
+    }
   });
 
   test('a position of the client is where reading starts, never above the head', async () => {

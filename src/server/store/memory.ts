@@ -16,6 +16,7 @@ import {
 import type { Clock } from '../clock.js';
 import { bucketOf } from './bucket.js';
 import {
+  ANONYMOUS,
   type ApplyGroup,
   type ApplyResult,
   BUCKETS,
@@ -210,18 +211,18 @@ class MemoryBuckets implements Buckets {
 
   async register(session: SessionRecord, options: RegisterOptions): Promise<RegisterResult> {
     const result = this.#sessions.register(session, options);
-    if (result.kind === 'registered') this.#released([...result.replaced, ...result.evicted]);
+    if (result.kind === 'registered') this.#released([...result.replaced, ...result.evicted], false);
     return result;
   }
 
   async unregister(session: SessionId, _user: UserId | undefined, incarnation: number, seq: number): Promise<void> {
     const gone = this.#sessions.unregister(session, incarnation, seq);
-    if (gone !== undefined) this.#released([gone]);
+    if (gone !== undefined) this.#released([gone.record], gone.opened);
   }
 
   async dropComet(comet: NodeId, keepIncarnation: number | undefined): Promise<number> {
     const { gone, open } = this.#sessions.dropComet(comet, keepIncarnation);
-    this.#released(open);
+    this.#released(open, true);
     return gone;
   }
 
@@ -334,11 +335,15 @@ class MemoryBuckets implements Buckets {
     return log.user === undefined ? undefined : acknowledgedTo(log.set.devices, this.#sessions.holds(log.user));
   }
 
-  /** Sessions are gone: what they held may go, and those that nobody closed leave their device as it is. */
-  #released(gone: readonly SessionRecord[]): void {
-    for (const { user } of gone) {
+  /** Sessions are gone, and what only they held may be trimmed. `open`: nobody will say how far they got. */
+  #released(gone: readonly SessionRecord[], open: boolean): void {
+    for (const { user, device } of gone) {
       const log = user === undefined ? undefined : this.#logs.get(userLog(user));
-      if (log !== undefined) this.#trim(log, this.#acknowledged(log));
+      if (log === undefined) continue;
+      const mark = open && device === ANONYMOUS ? findDevice(log.set, ANONYMOUS) : undefined;
+      const end = { sentTo: ZERO_ID, clean: false, head: log.head, busy: true, now: this.#clock.now() };
+      if (mark !== undefined) closeDevice(mark, end);
+      this.#trim(log, this.#acknowledged(log));
     }
   }
 

@@ -73,8 +73,12 @@ export class SessionTable {
     return { kind: 'registered', replaced, evicted };
   }
 
-  /** The removed session, if this removal was not too late. */
-  unregister(session: SessionId, incarnation: number, seq: number): SessionRecord | undefined {
+  /** The removed session, if this removal was not too late, and whether its cursor was open still. */
+  unregister(
+    session: SessionId,
+    incarnation: number,
+    seq: number,
+  ): { readonly record: SessionRecord; readonly opened: boolean } | undefined {
     const live = this.#byId.get(session);
     const stamp = { incarnation, seq };
     if (live === undefined) {
@@ -84,7 +88,7 @@ export class SessionTable {
     }
     if (isOlder(stamp, live.record)) return undefined;
     this.#remove(session, stamp);
-    return live.record;
+    return { record: live.record, opened: live.opened };
   }
 
   /** Sessions of the comet that are not of this incarnation are gone; those whose cursor was open are returned apart. */

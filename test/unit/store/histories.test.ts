@@ -92,11 +92,11 @@ async function onMemory(steps: readonly Step[]): Promise<unknown[]> {
   return world.answers;
 }
 
-async function onLmdb(steps: readonly Step[]): Promise<unknown[]> {
+async function onLmdb(steps: readonly Step[], legacy = false): Promise<unknown[]> {
   const clock = new TestClock();
   const { buckets, restart: again, end } = await openLmdb(clock);
   try {
-    const world = new World(buckets, clock, OPTIONS, again);
+    const world = new World(buckets, clock, OPTIONS, again, legacy);
     await world.run(steps);
     return world.answers;
   } finally {
@@ -118,7 +118,7 @@ describe('random histories', () => {
   test('the lmdb engine keeps them over restarts and crashes', async () => {
     const arbitrary = history([{ arbitrary: restart, weight: 1 }]);
     await fc.assert(
-      fc.asyncProperty(arbitrary, (steps) => onLmdb(steps).then(() => undefined)),
+      fc.asyncProperty(arbitrary, (steps) => onLmdb(steps, true).then(() => undefined)),
       runs(40),
     );
   });

@@ -66,6 +66,8 @@ export class World {
   buckets: Buckets;
   readonly #clock: TestClock;
   readonly #restart: ((how: 'orderly' | 'crash') => Promise<Buckets>) | undefined;
+  /** Anonymous sessions speak an old dialect, which costs no write when they open. */
+  readonly #legacy: boolean;
   readonly #accepted: Accepted[][] = [[], []];
   readonly #keys = new Map<string, { id: MessageId; text: string; at: number }>();
   readonly #devices: Device[][];
@@ -81,7 +83,9 @@ export class World {
     clock: TestClock,
     options: BucketsOptions,
     restart?: (how: 'orderly' | 'crash') => Promise<Buckets>,
+    legacy = false,
   ) {
+    this.#legacy = legacy;
     this.buckets = buckets;
     this.#clock = clock;
     this.#options = options;
@@ -187,7 +191,7 @@ export class World {
       comet: 'comet',
       incarnation: 1,
       seq: this.#sessions,
-      dialect: 'native',
+      dialect: device.name === '' && this.#legacy ? 'imgo' : 'native',
       transport: 'tcp',
       peer: '',
       since: this.#sessions,

@@ -22,7 +22,7 @@ import {
   type SessionState,
   type StoreHealth,
 } from '../buckets.js';
-import { acknowledge, closeDevice, findDevice, openDevice } from '../devices.js';
+import { acknowledge, closeDevice, type DeviceMark, findDevice, openDevice } from '../devices.js';
 import { ItemCollector, readUnknown } from '../items.js';
 import type { Write } from './committer.js';
 import type { Engine, EngineParts } from './engine.js';
@@ -96,25 +96,20 @@ export class LmdbBuckets implements Buckets {
   async register(session: SessionRecord, options: RegisterOptions): Promise<RegisterResult> {
     const result = this.#parts.sessions.register(session, options);
     if (result.kind === 'registered') {
-      for (const gone of result.replaced) this.#released(gone);
-      for (const gone of result.evicted) this.#released(gone);
+      for (const gone of result.replaced) this.#released(gone, false);
+      for (const gone of result.evicted) this.#released(gone, false);
     }
     return result;
   }
 
   async unregister(session: SessionId, _user: UserId | undefined, incarnation: number, seq: number): Promise<void> {
     const gone = this.#parts.sessions.unregister(session, incarnation, seq);
-    if (gone !== undefined) this.#released(gone);
+    if (gone !== undefined) this.#released(gone.record, gone.opened);
   }
 
   async dropComet(comet: NodeId, keepIncarnation: number | undefined): Promise<number> {
     const { gone, open } = this.#parts.sessions.dropComet(comet, keepIncarnation);
-    for (const session of open) {
-      this.#released(session);
-      // Nobody will say how far it got; an anonymous device has no mark of that on disk yet.
-      const state = session.user === undefined ? undefined : this.#engine.logs.get(userLog(session.user));
-      if (session.device === ANONYMOUS && state !== undefined) this.#engine.markDirty(state);
-    }
+    for (const session of open) this.#released(session, true);
     return gone;
   }
 
@@ -156,9 +151,9 @@ export class LmdbBuckets implements Buckets {
     state.usedAt = clock.now();
     sessions.open(session.session, opened.start);
     const answer = { start: opened.start, head: opened.head, sentBefore: opened.sentBefore };
-    if (!strange && !needsWrite(session, opened.added, wasClean, options.newDevice)) return answer;
-    this.#engine.markDirty(state);
-    await this.#parts.committer.flush();
+    const write = strange || needsWrite(session, opened.added, wasClean, options.newDevice);
+    if (write || session.dialect === 'native') this.#engine.markDirty(state);
+    if (write) await this.#parts.committer.flush();
     return answer;
   }
 
@@ -166,7 +161,7 @@ export class LmdbBuckets implements Buckets {
     const state = this.#stateOf(session);
     if (state === undefined) return;
     this.#parts.sessions.advance(session.session, upTo);
-    const mark = findDevice(state.set, session.device);
+    const mark = this.#markOf(session, state);
     const moved = confirmed && mark !== undefined && acknowledge(mark, upTo, state.durableHead);
     if (moved || this.#trimmable(state)) this.#engine.markDirty(state);
   }
@@ -176,8 +171,8 @@ export class LmdbBuckets implements Buckets {
     const state = this.#stateOf(session);
     if (user === undefined || state === undefined) return;
     const { sessions, clock } = this.#parts;
+    const mark = this.#markOf(session, state);
     sessions.close(session.session);
-    const mark = findDevice(state.set, device);
     const busy = sessions.isOpen(user, device, session.session);
     if (mark !== undefined) closeDevice(mark, { sentTo, clean, head: state.durableHead, busy, now: clock.now() });
     this.#engine.markDirty(state);
@@ -218,10 +213,31 @@ export class LmdbBuckets implements Buckets {
     return session.user === undefined ? undefined : this.#engine.logs.get(userLog(session.user));
   }
 
-  /** A session is gone: what only it held may be trimmed. */
-  #released(session: SessionRecord): void {
+  /**
+   * The session's device. An anonymous one that left no mark when it opened may have been forgotten since: it is known
+   * again as long as a session of it is open.
+   */
+  #markOf({ user, device }: SessionRecord, state: LogState): DeviceMark | undefined {
+    const found = findDevice(state.set, device);
+    if (found !== undefined || device !== ANONYMOUS || user === undefined) return found;
+    if (!this.#parts.sessions.isOpen(user, ANONYMOUS)) return undefined;
+    const { trimmedTo } = state;
+    const mark = { device, cursor: trimmedTo, sentTo: trimmedTo, clean: false, lastSeen: this.#parts.clock.now() };
+    state.set.devices.push(mark);
+    return mark;
+  }
+
+  /** A session is gone, and what only it held may be trimmed. `open`: nobody will say how far it got. */
+  #released(session: SessionRecord, open: boolean): void {
     const state = this.#stateOf(session);
-    if (state !== undefined && this.#trimmable(state)) this.#engine.markDirty(state);
+    if (state === undefined) return;
+    if (open && session.device === ANONYMOUS) {
+      const mark = findDevice(state.set, ANONYMOUS);
+      const end = { sentTo: ZERO_ID, clean: false, head: state.durableHead, busy: true, now: this.#parts.clock.now() };
+      if (mark !== undefined) closeDevice(mark, end);
+      else state.crashedTo = state.durableHead;
+      this.#engine.markDirty(state);
+    } else if (this.#trimmable(state)) this.#engine.markDirty(state);
   }
 
   #trimmable(state: LogState): boolean {

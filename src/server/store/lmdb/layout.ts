@@ -4,8 +4,8 @@
 //   entries   epoch u32 | n u64 | log name           -> entry      in order of acceptance: appending is sequential
 //   logs      log name                               -> log record head, what is kept, the devices' cursors
 //   marks     chunk u8                               -> 64 marks   a bucket's mark: everything up to it is applied
-//   keys      hash of scope, log, idempotency key    -> id, expiry, body hash
-//   expiry    time f64 | the same hash               -> nothing    idempotency records, oldest first
+//   keys      scope, log, idempotency key            -> id, expiry, body hash
+//   expiry    time f64 | the same key                -> nothing    idempotency records, oldest first
 
 import { crc32 } from 'node:zlib';
 import { type LogName, type MessageId, ZERO_ID } from '../../../protocol/ids.js';
