@@ -28,7 +28,7 @@ const pushed = new Journal<PusherLine>(join(folder, 'pushed.ndjson'));
 const received = new Journal<ReceiverLine>(join(folder, 'received.ndjson'));
 /** In every good message; must never be seen by an attacker. */
 const MARK = 'only-for-good-clients';
-const HANDSHAKE_MS = 2_000;
+const HANDSHAKE_MS = 8_000;
 /** What a heap that has only just begun to be used grows by, whatever is done to it. */
 const WARM_UP_BYTES = 32 * 1024 * 1024;
 /** An attack that takes longer waits for an answer that does not come. */
