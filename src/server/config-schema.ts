@@ -63,7 +63,8 @@ const limits = group({
     16,
     'Devices of one user that have their own position; the least recent is forgotten.',
     1,
-    1_000,
+    // The record of a log counts them in a byte, with one for all that are anonymous.
+    250,
   ),
   inbound: rate('50/s', 'Frames a second from one client; 0 is no limit.'),
   per_address: group({

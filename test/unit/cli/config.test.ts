@@ -115,6 +115,7 @@ describe('settings', () => {
     ['[limits]\nframe = "1"', 2, 'limits.frame must be a size'],
     ['[limits]\nsessions_per_user = 0', 2, 'must be a whole number from 1'],
     ['[limits]\nsessions_per_user = 1.5', 2, 'must be a whole number'],
+    ['[limits]\ndevices_per_user = 251', 2, 'must be a whole number from 1 to 250'],
     ['[limits]\non_too_many = "drop"', 2, 'must be one of "replace-oldest", "reject"'],
     ['[listen]\nhttp = 70000', 2, 'must be a port from 0 to 65535'],
     ['[listen]\nhttp = "a b:1"', 2, 'must be a port'],

@@ -49,6 +49,9 @@ export class Committer {
   #waiting: Write[] = [];
   #scheduled = false;
   #committing: Promise<void> | undefined;
+  /** Another transaction was due while one was on its way. */
+  #due = false;
+  #closed = false;
   #timer: Timer | undefined;
   #timerAt = 0;
   #broken: ImgoError | undefined;
@@ -100,20 +103,26 @@ export class Committer {
   /** Ends: what waits is written, then nothing more begins. */
   async close(): Promise<void> {
     if (this.#broken === undefined) await this.flush().catch(() => undefined);
+    this.#closed = true;
     this.#clock.clear(this.#timer);
     await this.#committing;
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#committing !== undefined) return;
+    if (this.#scheduled) return;
+    if (this.#committing !== undefined) {
+      this.#due = true;
+      return;
+    }
     this.#scheduled = true;
+    this.#due = false;
     this.#clock.soon(() => {
       this.#scheduled = false;
       this.#clock.clear(this.#timer);
       this.#timer = undefined;
       this.#committing = this.#commit().finally(() => {
         this.#committing = undefined;
-        if (this.#waiting.length > 0) this.#schedule();
+        if (this.#waiting.length > 0 || (this.#due && !this.#closed)) this.#schedule();
       });
     });
   }
