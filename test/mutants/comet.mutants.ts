@@ -246,7 +246,7 @@ export const COMET_MUTANTS: readonly Mutant[] = [
   mutant(
     'silence closes nobody',
     'core',
-    'if (silentAt <= now) session.close(DISCONNECT.idle_timeout);\n      else if',
+    'if (silentAt <= now) session.close(DISCONNECT.idle_timeout);\n    else if',
     'if',
     'limits',
     'silence',
@@ -348,4 +348,5 @@ export const COMET_MUTANTS: readonly Mutant[] = [
     'guards',
     'descriptors',
   ),
+  mutant('a failed report is forgotten', 'progress', 'this.#repeat = true;', '', 'slow', 'told again'),
 ];
