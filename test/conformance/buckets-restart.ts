@@ -2,9 +2,9 @@
 // ever be given out twice.
 
 import { expect, test } from 'vitest';
-import { compareIds, type MessageId, ZERO_ID } from '../../src/protocol/ids.js';
+import { compareIds, type MessageId, userLog, ZERO_ID } from '../../src/protocol/ids.js';
 import { bucketOf } from '../../src/server/store/bucket.js';
-import { ALICE, type BucketsEngine, device, LOG, PLENTY, Stage } from './buckets-stage.js';
+import { ALICE, type BucketsEngine, device, LOG, PLENTY, Stage, user } from './buckets-stage.js';
 
 const PHONE = { device: device('phone') };
 
@@ -139,5 +139,18 @@ export function restartConformance(engine: BucketsEngine): void {
     const { items } = await stage.read(expected[4] as MessageId);
     expect(ids(items)).toEqual(kept);
     expect(await stage.buckets.log(LOG)).toMatchObject({ messages: 10, trimmedTo: expected[4] });
+  });
+
+  test('an entry whose id is below others of the engine outlives a crash', async () => {
+    const stage = await open();
+    const other = userLog(user('bob'));
+    const { epoch } = stage.buckets;
+    await stage.push(1, { id: { epoch, n: 100 } });
+    await stage.restart('orderly');
+    const id = { epoch, n: 50 };
+    expect(await stage.applyOne(stage.record(1, { id, log: other }))).toMatchObject({ kind: 'appended' });
+    await stage.restart('crash');
+    expect((await stage.read(ZERO_ID, other)).items).toMatchObject([{ kind: 'entry', entry: { id } }]);
+    expect(await stage.buckets.log(other)).toMatchObject({ head: id, messages: 1 });
   });
 }
