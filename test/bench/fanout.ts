@@ -1,56 +1,58 @@
-// Fan-out: flushes and deliveries for a CPU second of the comet, beside bare writes of shared memory to as many sockets by a
-// process of the same shape. Rounds alternate, so that both see the same machine; the receivers are processes of their own.
+// Fan-out: flushes and deliveries for a CPU second of the comet, beside a bare loop that writes the same bytes to the same
+// sockets. They take turns within one process, so that both see the same machine; the receivers are a process of their own.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FanOutOrder, FanOutResult } from './fanout-server.js';
 import { type Child, forkScript, median } from './measured.js';
 import type { Bench, BenchRow } from './row.js';
-import type { SwarmDialect, SwarmOrder } from './swarm.js';
+import type { SwarmOrder } from './swarm.js';
 
 /** imgo's published case in small; below the 14,000 that one address takes, and the descriptors of a process. */
 const SOCKETS = 10_000;
-const WARM_UPS = 1;
 const ROUNDS = 5;
-const SETTLE_MS = 300;
+/** Turns of a round; of each some 60 ms are work on an idle machine. */
+const TURNS = 6;
+const ROOM_SECONDS = 3;
+const SETTLE_MS = 200;
 /** What has been written must have been read by then. */
 const ARRIVAL_MS = 20_000;
 
-/** A server with its receivers. */
-class Side {
+/** A comet with its receivers. */
+class Bed {
   readonly #server: Child;
   readonly #swarm: Child;
-  readonly #dialect: SwarmDialect;
   #orders = 0;
 
-  private constructor(server: Child, swarm: Child, dialect: SwarmDialect) {
-    this.#server = server;
-    this.#swarm = swarm;
-    this.#dialect = dialect;
+  constructor(windowMs: number) {
+    this.#server = forkScript('fanout-server.ts', [String(windowMs)], true);
+    this.#swarm = forkScript('swarm.ts', [], false);
   }
 
-  static async start(kind: 'comet' | 'bare', windowMs: number): Promise<Side> {
-    const server = forkScript('fanout-server.ts', [kind, String(windowMs)], true);
-    const swarm = forkScript('swarm.ts', [], false);
-    const side = new Side(server, swarm, kind === 'bare' ? 'bare' : 'imgo');
-    const ready = swarm.answer((message: { ready?: true }) => message.ready);
-    const port = await server.answer((message: { port?: number }) => message.port);
+  async start(): Promise<void> {
+    const ready = this.#swarm.answer((message: { ready?: true }) => message.ready);
+    const port = await this.#server.answer((message: { port?: number }) => message.port);
     await ready;
-    await side.#give({ do: 'connect', port, tokens: Array.from({ length: SOCKETS }, (_, at) => `u${at}`) });
-    return side;
+    await this.#tell(
+      'connect',
+      port,
+      Array.from({ length: SOCKETS }, (_, at) => `u${at}`),
+    );
   }
 
-  /** One round of work. */
-  async work(what: FanOutOrder['do'], count: number): Promise<FanOutResult> {
-    const order: FanOutOrder = { order: ++this.#orders, do: what, count };
+  /** One round; every byte that was written must have been read at its end. */
+  async work(what: FanOutOrder['do'], turns: number): Promise<FanOutResult> {
+    const before = await this.#tell('count');
+    const order: FanOutOrder = { order: ++this.#orders, do: what, turns, seconds: ROOM_SECONDS };
     const done = this.#server.answer((message: FanOutResult) => (message.order === order.order ? message : undefined));
     this.#server.process.send(order);
-    return done;
-  }
-
-  /** What has been read so far, over all sockets, without the answers to their greetings. */
-  async received(): Promise<number> {
-    const { received } = await this.#give({ do: 'count', port: 0, tokens: [] });
-    return received ?? 0;
+    const result = await done;
+    const until = performance.now() + ARRIVAL_MS;
+    for (;;) {
+      const lost = result.bytes - ((await this.#tell('count')) - before);
+      if (lost === 0) return result;
+      if (performance.now() > until) throw new Error(`${what}: ${lost} bytes of ${result.bytes} did not arrive`);
+      await pause(SETTLE_MS);
+    }
   }
 
   async end(): Promise<void> {
@@ -58,71 +60,57 @@ class Side {
     await this.#server.end();
   }
 
-  async #give(what: Pick<SwarmOrder, 'do' | 'port' | 'tokens'>): Promise<{ readonly received?: number }> {
-    const order: SwarmOrder = { ...what, order: ++this.#orders, transport: 'tcp', dialect: this.#dialect };
+  /** Returns how many bytes the receivers have read since their greetings were answered. */
+  async #tell(what: SwarmOrder['do'], port = 0, tokens: readonly string[] = []): Promise<number> {
+    const order: SwarmOrder = { order: ++this.#orders, do: what, port, tokens, transport: 'tcp', dialect: 'imgo' };
     const answered = this.#swarm.answer((message: { order?: number; failed?: string; received?: number }) =>
       message.order === order.order ? message : undefined,
     );
     this.#swarm.process.send(order);
-    const answer = await answered;
-    if (answer.failed !== undefined) throw new Error(`the receivers: ${answer.failed}`);
-    return answer;
+    const { failed, received = 0 } = await answered;
+    if (failed !== undefined) throw new Error(`the receivers: ${failed}`);
+    return received;
   }
 }
 
-/** Rounds of the same work on both, in turns. */
-async function compare(comet: Side, bare: Side, what: FanOutOrder['do'], count: number) {
-  const figures: number[] = [];
-  const references: number[] = [];
-  for (let round = 0; round < WARM_UPS + ROUNDS; round++) {
-    for (const [side, rates] of [
-      [comet, figures],
-      [bare, references],
-    ] as const) {
-      const before = await side.received();
-      const result = await side.work(what, round < WARM_UPS ? Math.min(count, 2) : count);
-      const until = performance.now() + ARRIVAL_MS;
-      let lost = result.bytes - ((await side.received()) - before);
-      for (; lost !== 0 && performance.now() < until; lost = result.bytes - ((await side.received()) - before)) {
-        await pause(SETTLE_MS);
-      }
-      if (lost !== 0) throw new Error(`${what}: ${lost} bytes of ${result.bytes} did not arrive`);
-      const { steady } = result;
-      const rate = steady === undefined ? result.flushes / result.cpuSeconds : steady.deliveries / steady.cpuSeconds;
-      if (round >= WARM_UPS) rates.push(rate);
-    }
-  }
+/** Rounds of one kind of work; the first one warms up. */
+async function measure(bed: Bed, what: FanOutOrder['do'], turns: number, per: 'flushes' | 'deliveries') {
+  const rounds: FanOutResult[] = [];
+  await bed.work(what, 1);
+  for (let round = 0; round < ROUNDS; round++) rounds.push(await bed.work(what, turns));
+  const rate = (side: 'comet' | 'bare') => rounds.map((round) => round[side][per] / round[side].cpuSeconds);
+  const [figures, references] = [rate('comet'), rate('bare')];
   const ratios = figures.map((figure, at) => figure / (references[at] as number));
-  return { figure: median(figures), reference: median(references), ratios };
+  const note = `rounds ${ratios.map((ratio) => `x${ratio.toFixed(2)}`).join(' ')}`;
+  return { figure: median(figures), reference: median(references), note };
 }
 
 async function run(): Promise<readonly BenchRow[]> {
-  const bare = await Side.start('bare', 0);
   const rows: BenchRow[] = [];
-  const add = (name: string, unit: string, result: Awaited<ReturnType<typeof compare>>, least: number) => {
-    const { figure, reference, ratios } = result;
-    const note = `rounds ${ratios.map((ratio) => `x${ratio.toFixed(2)}`).join(' ')}`;
-    rows.push({ name, figure, reference, unit, bound: { least }, note });
-  };
+  const atOnce = new Bed(0);
   try {
-    const quick = await Side.start('comet', 0);
-    try {
-      const sweeps = await compare(quick, bare, 'sweeps', 8);
-      add(`topic sweep, ${SOCKETS} members, 26 bytes`, 'flushes/CPU s', sweeps, 0.8 * sweeps.reference);
-      const users = await compare(quick, bare, 'users', 8);
-      add(`one push each, ${SOCKETS} users`, 'flushes/CPU s', users, 0.8 * users.reference);
-    } finally {
-      await quick.end();
-    }
-    const room = await Side.start('comet', 1_000);
-    try {
-      const deliveries = await compare(room, bare, 'room', 4);
-      add(`room, 40/s to ${SOCKETS}, 1 s window`, 'del./CPU s', deliveries, 5_000_000);
-    } finally {
-      await room.end();
-    }
+    await atOnce.start();
+    const unit = 'flushes/CPU s';
+    const sweeps = await measure(atOnce, 'sweeps', TURNS, 'flushes');
+    const users = await measure(atOnce, 'users', TURNS, 'flushes');
+    const least = (of: { reference: number }) => ({ least: 0.8 * of.reference });
+    rows.push({ name: `one push to a room of ${SOCKETS}`, ...sweeps, unit, bound: least(sweeps) });
+    rows.push({ name: `one push to each of ${SOCKETS} users`, ...users, unit, bound: least(users) });
   } finally {
-    await bare.end();
+    await atOnce.end();
+  }
+  const coalescing = new Bed(1_000);
+  try {
+    await coalescing.start();
+    const room = await measure(coalescing, 'room', 1, 'deliveries');
+    rows.push({
+      name: `40 pushes/s to a room of ${SOCKETS}, 1 s window`,
+      ...room,
+      unit: 'del./CPU s',
+      bound: { least: 5_000_000 },
+    });
+  } finally {
+    await coalescing.end();
   }
   return rows;
 }
