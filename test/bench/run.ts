@@ -7,8 +7,9 @@ import { http } from './http.js';
 import { type Bench, type BenchRow, holds } from './row.js';
 import { sessions } from './sessions.js';
 import { startup } from './startup.js';
+import { store } from './store.js';
 
-const BENCHES: readonly Bench[] = [codec, http, fanout, sessions, startup];
+const BENCHES: readonly Bench[] = [codec, store, http, fanout, sessions, startup];
 
 const wanted = process.argv.slice(2);
 const chosen = wanted.length === 0 ? BENCHES : BENCHES.filter((bench) => wanted.includes(bench.name));
