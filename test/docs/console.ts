@@ -208,13 +208,12 @@ function shape(line: string): string {
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'WHEN')
     .replace(/\b\d{9,10}-\d+/g, 'ID')
     .replace(/(127\.0\.0\.1|localhost):\d+(\/sub)?\s*/g, 'ADDRESS$2 ')
-    .replace(/\b\d+(\.\d+)? (ms|s)\b/g, 'N $2')
+    .replace(/\b\d+(\.\d+)? ?(ms|s)\b/g, 'N $2')
     .replace(/"ms":[\d.]+/g, '"ms":N')
     .replace(/\bpid \d+/g, 'pid N')
     .replace(/ \(bundled; yours is [\d.]+\)/g, '')
     .replace(/Node \d+\.\d+\.\d+/g, 'Node V')
-    .replace(/\b(it|ik|imgo)_[A-Za-z0-9_-]{20,}/g, 'SECRET')
-    .replace(/\b[ts]k?_[A-Za-z0-9_-]{8,}/g, 'NAME')
+    .replace(/\b([kst]_[A-Za-z0-9_-]{8,}|n-[0-9a-f]{8}\b)/g, 'NAME')
     .trimEnd();
 }
 
