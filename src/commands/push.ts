@@ -73,8 +73,14 @@ export default class Push extends BaseCommand {
         stop.abort();
         input.destroy();
       });
-      const api = await this.apiFor(flags, output);
-      return pushLines(api, input, { key, ttl, signal: stop.signal }, output);
+      try {
+        const api = await this.apiFor(flags, output);
+        await pushLines(api, input, { key, ttl, signal: stop.signal }, output);
+      } finally {
+        // A stdin that stays open would hold the process.
+        input.destroy();
+      }
+      return;
     }
     const [{ readTarget, confirmAll, requestTargets }, { readMessage }, { pushMessage, pushBody }] = await Promise.all([
       import('../cli/push/target.js'),

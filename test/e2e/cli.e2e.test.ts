@@ -268,6 +268,28 @@ describe('push --lines', () => {
     expect(lines(stdout)).toHaveLength(1);
   });
 
+  it('ends although its input stays open: when nobody answers, and by Ctrl-C with what was done so far', async () => {
+    const open = async (args: readonly string[], until: 'stdout' | undefined) => {
+      const child = spawn(LAUNCHER, ['push', '--lines', ...args], { env: environment({}) });
+      let stderr = '';
+      child.stderr.on('data', (chunk: Buffer) => {
+        stderr += chunk.toString();
+      });
+      const ended = once(child, 'close');
+      child.stdin.write('{"to":{"user":"l5"},"message":1}\n');
+      if (until !== undefined) {
+        await once(child.stdout, 'data');
+        child.kill('SIGINT');
+      }
+      const [status] = (await ended) as [number];
+      return { status, stderr };
+    };
+    const nobody = await open(['--server', 'http://127.0.0.1:9'], undefined);
+    expect([nobody.status, nobody.stderr]).toEqual([3, expect.stringContaining('unreachable · 3')]);
+    const stopped = await open([], 'stdout');
+    expect([stopped.status, stopped.stderr]).toEqual([130, expect.stringMatching(/^1 line: 1 accepted .*\n$/)]);
+  });
+
   it('with a key outlives a restart of the server, without a loss and without a duplicate', async () => {
     const state = join(folder, 'restart-state');
     const store = join(folder, 'restart-data');

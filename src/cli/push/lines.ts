@@ -8,7 +8,7 @@ import type { Output } from '../output.js';
 import { errorObject } from '../report.js';
 import { type InputLine, lineGroups, MAX_LINE_BYTES } from './line-reader.js';
 import { tellPartly } from './one.js';
-import { Retries } from './retry.js';
+import { Retries, tellRetry } from './retry.js';
 
 /** How lines are pushed. */
 export interface LinesOptions {
@@ -62,6 +62,9 @@ export async function pushLines(
       await print(items, tally, output);
       if (cause !== undefined) throw cause;
     }
+  } catch (error) {
+    // Input that was ended by Ctrl-C breaks off with an error of its own.
+    if (!options.signal.aborted) throw error;
   } finally {
     clearInterval(progress);
     if (!output.quiet) output.note(summary(tally, begun));
@@ -110,16 +113,18 @@ async function pushGroup(api: Api, items: readonly Item[], options: LinesOptions
     if (waiting.length === 0) return;
     let failure: ImgoError | undefined;
     try {
-      if (await sendGroup(api, waiting)) retries.reset();
+      await sendGroup(api, waiting);
     } catch (error) {
       failure = asImgoError(error);
     }
+    if (waiting.some((item) => item.result !== undefined && item.failed === undefined)) retries.reset();
     const open = waiting.filter((item) => item.result === undefined || (options.key !== undefined && item.retryable));
     if (open.length === 0) return;
     if (failure !== undefined && !(failure.retryable && options.key !== undefined)) return settle(open, failure);
     const why = failure ?? new ImgoError('outcome_unknown');
-    output.detail(`${why.message} Trying ${open.length} lines again with the same keys.`);
-    if (options.key === undefined || !(await retries.next())) return settle(open, why);
+    if (options.key === undefined) return settle(open, why);
+    tellRetry(retries, why, output);
+    if (!(await retries.next())) return settle(open, why);
     for (const item of open) item.result = item.failed = undefined;
   }
 }
@@ -130,8 +135,8 @@ function settle(open: readonly Item[], error: ImgoError): never {
   throw error;
 }
 
-/** Sends the lines once and takes the results that come. True when all came. @throws ImgoError */
-async function sendGroup(api: Api, items: readonly Item[]): Promise<boolean> {
+/** Sends the lines once and takes the results that come. @throws ImgoError */
+async function sendGroup(api: Api, items: readonly Item[]): Promise<void> {
   let answer: Buffer;
   let broken: ImgoError | undefined;
   try {
@@ -156,7 +161,6 @@ async function sendGroup(api: Api, items: readonly Item[]): Promise<boolean> {
     from = end + 1;
   }
   if (broken !== undefined) throw broken;
-  return items.every((item) => item.result !== undefined);
 }
 
 function take(item: Item, text: string, api: Api): void {
@@ -199,5 +203,5 @@ function summary({ lines, accepted, failed }: Tally, begun: number): string {
   const rate = seconds > 1 ? `, ${Math.round(lines / seconds).toLocaleString('en')}/s` : '';
   const why = [...failed].map(([code, count]) => `${code} ${count}`).join(', ');
   const rest = lines > accepted ? `; ${lines - accepted} not: ${why}` : '';
-  return `${lines.toLocaleString('en')} lines: ${accepted.toLocaleString('en')} accepted${rest} (${seconds.toFixed(1)} s${rate}).`;
+  return `${lines.toLocaleString('en')} line${lines === 1 ? '' : 's'}: ${accepted.toLocaleString('en')} accepted${rest} (${seconds.toFixed(1)} s${rate}).`;
 }

@@ -7,7 +7,7 @@ import type { Output } from '../output.js';
 import { renderError } from '../report.js';
 import { columns, isColoured } from '../style.js';
 import type { MessageField } from './message.js';
-import { Retries } from './retry.js';
+import { Retries, tellRetry } from './retry.js';
 import { type PushTarget, requestTargets } from './target.js';
 
 /** How a message is pushed. */
@@ -92,9 +92,9 @@ async function send(
         ...(key === undefined ? {} : { headers: { 'idempotency-key': key } }),
       });
     } catch (error) {
-      const again = key !== undefined && error instanceof ImgoError && error.retryable && (await retries.next());
-      if (!again) throw error;
-      output.detail(`${error.message} Trying again with the same key.`);
+      if (key === undefined || !(error instanceof ImgoError) || !error.retryable) throw error;
+      tellRetry(retries, error, output);
+      if (!(await retries.next())) throw error;
     }
   }
 }

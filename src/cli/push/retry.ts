@@ -4,9 +4,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ImgoError } from '../../protocol/errors.js';
+import type { Output } from '../output.js';
 
 /** How long a push with a key goes on trying: longer than a restart takes. */
-export const RETRY_FOR_MS = 60_000;
+const RETRY_FOR_MS = 60_000;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 2_000;
 
@@ -29,6 +30,11 @@ export class Retries {
     this.#signal = signal;
   }
 
+  /** Nothing went wrong since the last success. */
+  get isFirst(): boolean {
+    return this.#since === undefined;
+  }
+
   /** Something went well: trying may take its full time again. */
   reset(): void {
     this.#waitMs = FIRST_WAIT_MS;
@@ -45,6 +51,12 @@ export class Retries {
     await wait(ms, undefined, this.#signal === undefined ? {} : { signal: this.#signal }).catch(() => undefined);
     return !isAborted(this.#signal);
   }
+}
+
+/** Says, once an outage, that there will be other attempts and for how long. */
+export function tellRetry(retries: Retries, error: ImgoError, output: Output): void {
+  if (!retries.isFirst) return;
+  output.note(`${error.message} Trying again with the same key, for up to ${RETRY_FOR_MS / 1_000} s.`);
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {
