@@ -309,7 +309,7 @@ function cometOptions(config: Config, mode: 'development' | 'production'): Comet
     fanout: {
       windowMs: fanout.windowMs,
       yieldEvery: fanout.yieldEvery,
-      oneFramePerWrite: fanout.oneFramePerWrite.includes('tcp'),
+      oneFramePerWrite: fanout.oneFramePerWrite,
       paceMs: fanout.frameIntervalMs,
     },
   };

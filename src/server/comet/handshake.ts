@@ -139,8 +139,8 @@ function answer(
       : undefined;
   session.phase = Phase.OPEN;
   core.opened(session);
-  if (core.options.fanout.oneFramePerWrite && session.transport === 'tcp' && auth.dialect !== 'native')
-    session.pace = [];
+  const paced = core.options.fanout.oneFramePerWrite.some((listener) => listener === session.listener);
+  if (paced && session.transport === 'tcp' && auth.dialect !== 'native') session.pace = [];
   session.write(encodeAuthReply(auth.dialect, session.transport, auth.ver, auth.seq, body));
 }
 

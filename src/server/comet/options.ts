@@ -54,8 +54,8 @@ export interface CometOptions {
     readonly windowMs: number;
     /** Sockets between two turns of the event loop. */
     readonly yieldEvery: number;
-    /** One frame a write on TCP, paced: for clients that parse one frame a read. */
-    readonly oneFramePerWrite: boolean;
+    /** Listeners whose legacy TCP clients get one frame a write, paced: they parse one frame a read. */
+    readonly oneFramePerWrite: readonly ('tcp' | 'goim')[];
     /** Between two paced frames, ms. */
     readonly paceMs: number;
   };
@@ -90,5 +90,5 @@ export const cometDefaults: CometOptions = {
     lag: { maxBytes: 1024 * 1024, policy: 'gap' },
   },
   delivery: { legacyAck: 'drain' },
-  fanout: { windowMs: 100, yieldEvery: 512, oneFramePerWrite: false, paceMs: 20 },
+  fanout: { windowMs: 100, yieldEvery: 512, oneFramePerWrite: [], paceMs: 20 },
 };

@@ -9,7 +9,9 @@ import type { Session } from './session.js';
 export class Pacer {
   readonly #clock: Clock;
   readonly #ms: number;
-  readonly #active = new Set<Session>();
+  /** With the turn that is not theirs yet: they wrote since the one before it. */
+  readonly #active = new Map<Session, number>();
+  #turns = 0;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, ms: number) {
@@ -27,7 +29,7 @@ export class Pacer {
       at = next;
     }
     if (this.#active.has(session)) return;
-    this.#active.add(session);
+    this.#active.set(session, this.#turns + 1);
     this.#next(session);
     this.#timer ??= this.#clock.every(this.#ms, () => this.#turn());
   }
@@ -39,8 +41,10 @@ export class Pacer {
   }
 
   #turn(): void {
-    for (const session of [...this.#active]) {
+    this.#turns++;
+    for (const [session, notYet] of [...this.#active]) {
       if (session.closed || session.pace === undefined) this.#active.delete(session);
+      else if (notYet === this.#turns) continue;
       else if (session.socket.writableLength !== 0) continue;
       else if (session.pace.length > 0) this.#next(session);
       else {

@@ -3,6 +3,7 @@
 import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
+import { encodeGoimAuth } from '../../../src/protocol/goim.js';
 import { encodeAck, NATIVE_VER } from '../../../src/protocol/native.js';
 import { encodeNativeAuth } from '../../../src/protocol/native-json.js';
 import { Live, type LiveOptions, NATIVE_SUBPROTOCOL, RawTcp } from './live.js';
@@ -179,11 +180,26 @@ test('connections per address and their rate are limited where that is set', asy
 });
 
 test('one frame a write, paced, for clients that parse one frame a read', async () => {
-  const server = await start({ fanout: { oneFramePerWrite: true, paceMs: 5 } });
+  const server = await start({ fanout: { oneFramePerWrite: ['tcp'], paceMs: 5 } });
   for (let n = 0; n < 5; n++) await server.push('7', `m${n}`);
   const client = await server.imgo(await server.token('7'));
   expect(await client.bodiesCount(5)).toEqual(['m0', 'm1', 'm2', 'm3', 'm4']);
   expect(client.chunks.slice(0, 6)).toEqual([16, 18, 18, 18, 18, 18]);
+});
+
+test('one frame a write is for the listeners that are named, and no other', async () => {
+  const listen = { goim: { host: '127.0.0.1', port: 0 } };
+  const server = await start({ listen, fanout: { oneFramePerWrite: ['goim'], paceMs: 5 } });
+  for (const user of ['7', '8']) for (let n = 0; n < 5; n++) await server.push(user, `m${n}`);
+  const paced = await server.tcp('goim');
+  paced.send(encodeFrame(1, Op.AUTH, 1, encodeGoimAuth({ mid: '7', accepts: [5] })));
+  expect(await paced.bodiesCount(5)).toEqual(['m0', 'm1', 'm2', 'm3', 'm4']);
+  const pushes = paced.chunks.slice(-5);
+  expect(new Set(pushes)).toEqual(new Set([18]));
+  const other = await server.imgo(await server.token('8'));
+  expect(await other.bodiesCount(5)).toEqual(['m0', 'm1', 'm2', 'm3', 'm4']);
+  // In one chunk, alone or with the answer to its authentication before them.
+  expect(other.chunks.at(-1)).toBeGreaterThanOrEqual(5 * 18);
 });
 
 test('a client that ends its side, resets, or closes amid everything leaves nothing behind', async () => {
