@@ -10,11 +10,14 @@ function hostOf(authority: string): string | undefined {
   }
 }
 
-/** True when `host` (with or without a port) is one of `allowed`; undefined allows any. */
+/** True when `host` (with or without a port) is one of `allowed`, where 127.0.0.1 is all of 127/8; undefined allows any. */
 export function hostAllowed(host: string | undefined, allowed: readonly string[] | undefined): boolean {
   if (allowed === undefined) return true;
   const name = host === undefined ? undefined : hostOf(host);
-  return name !== undefined && allowed.some((one) => hostOf(one) === name);
+  if (name === undefined) return false;
+  if (allowed.some((one) => hostOf(one) === name)) return true;
+  // No name can be made to point elsewhere when it is an address: all of 127/8 is this machine.
+  return allowed.includes('127.0.0.1') && /^127\.\d+\.\d+\.\d+$/.test(name);
 }
 
 /** The names that a server on loopback answers to. */

@@ -28,9 +28,9 @@ test('origins: none, the same host on any port, and what is listed; nothing that
 
 test('hosts: a name that was made to point here is not one of ours', () => {
   expect(hostAllowed('anything', undefined)).toBe(true);
-  for (const host of ['localhost:8090', '127.0.0.1', '[::1]:8090'])
+  for (const host of ['localhost:8090', '127.0.0.1', '127.0.0.9:1', '[::1]:8090'])
     expect(hostAllowed(host, LOOPBACK_HOSTS)).toBe(true);
-  for (const host of ['evil.test', '127.0.0.1.evil.test', '', undefined, 'a b']) {
+  for (const host of ['evil.test', '127.0.0.1.evil.test', '127.evil.test', '', undefined, 'a b']) {
     expect(hostAllowed(host, LOOPBACK_HOSTS)).toBe(false);
   }
 });
