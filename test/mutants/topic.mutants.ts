@@ -270,8 +270,8 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     'a large sweep goes first',
     'sweep.ts',
-    'this.#queue = queue.slice(next).concat(this.#queue);',
-    'this.#queue = this.#queue.concat(queue.slice(next));',
+    'if (visited >= this.#yieldEvery) queue.push(sweep);',
+    'if (visited >= this.#yieldEvery) queue[--this.#next] = sweep;',
     'fan-out',
     'a sweep yields',
   ),

@@ -12,11 +12,15 @@ export interface Sweepable {
 
 /** What a sweep costs even when it finds nobody, in sockets. */
 const STEP_COST = 4;
+/** As many places that are done with are given up together. */
+const COMPACT_AT = 1_024;
 
 export class Sweeper {
   readonly #clock: Clock;
   readonly #yieldEvery: number;
   #queue: Sweepable[] = [];
+  /** Those before it have had their turn. */
+  #next = 0;
   #scheduled = false;
 
   constructor(clock: Clock, yieldEvery: number) {
@@ -26,7 +30,7 @@ export class Sweeper {
 
   /** Sweeps that have not ended. */
   get active(): number {
-    return this.#queue.length;
+    return this.#queue.length - this.#next;
   }
 
   /** Queues a sweep; its first step is in the next turn. The caller queues it once until it has ended. */
@@ -44,16 +48,19 @@ export class Sweeper {
   #turn(): void {
     this.#scheduled = false;
     const queue = this.#queue;
+    // What is queued from here on has its turn next time.
+    const end = queue.length;
     let budget = this.#yieldEvery;
-    let next = 0;
-    this.#queue = [];
-    while (budget > 0 && next < queue.length) {
-      const sweep = queue[next++] as Sweepable;
+    while (budget > 0 && this.#next < end) {
+      const sweep = queue[this.#next++] as Sweepable;
       const visited = sweep.step(this.#yieldEvery);
       budget -= visited + STEP_COST;
-      if (visited >= this.#yieldEvery) this.#queue.push(sweep);
+      if (visited >= this.#yieldEvery) queue.push(sweep);
     }
-    if (next < queue.length) this.#queue = queue.slice(next).concat(this.#queue);
-    if (this.#queue.length > 0) this.#schedule();
+    if (this.#next > COMPACT_AT || this.#next === queue.length) {
+      this.#queue = queue.slice(this.#next);
+      this.#next = 0;
+    }
+    if (this.active > 0) this.#schedule();
   }
 }

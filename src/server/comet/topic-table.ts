@@ -151,8 +151,8 @@ export class TopicTable {
 
   #end(slot: Slot): void {
     this.#slots.delete(slot.log);
-    if (slot.topic === undefined) return;
-    slot.topic.close();
+    // Also after a failure to open: the registration may have been made.
+    slot.topic?.close();
     this.#logic.closeTopic(this.#identity(), slot.log).catch(() => this.#counters.count('failed_close_topic'));
   }
 }

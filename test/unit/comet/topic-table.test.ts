@@ -122,6 +122,17 @@ describe('the topics of a comet', () => {
     expect(topics.get(ROOM)).toBeUndefined();
   });
 
+  test('a registration that may have been made by a failure is given back', async () => {
+    const { stage, topics, calls } = table({ opens: 1 });
+    const failed = Promise.resolve(topics.acquire(ROOM)).catch(() => 'failed');
+    await stage.clock.rest();
+    expect(await failed).toBe('failed');
+    topics.release(ROOM);
+    stage.clock.time += 60_000;
+    topics.endIdle(stage.clock.time);
+    expect(calls.map(({ what, seq }) => `${what} ${seq}`)).toEqual(['open 1', 'close 2']);
+  });
+
   test('a failure to open is told to all who wait, leaves nothing behind, and the next try is a new one', async () => {
     const fail = { opens: 1 };
     const parts = table(fail);
