@@ -100,6 +100,7 @@ async function campaign(): Promise<boolean> {
       `the second round grew memory no further (x ${growth.toFixed(2)})`,
       growth < 1.15 || second - first < WARM_UP_BYTES,
     ],
+    ['broadcasts went on, in order', result.broadcasts.delivered > 0 && result.broadcasts.outOfOrder === 0],
     ['good clients were pushed to meanwhile', result.native.expected > 0],
   ];
   for (const [promise, holds] of promises) say(`${holds ? 'ok    ' : 'FAILED'} ${promise}`);
@@ -155,6 +156,11 @@ async function prepare(
 
 function* jobs(): Generator<Job> {
   for (let no = 1; !stopping; no++) {
+    // Broadcasts reach attackers as well, so that sweeps meet connections that are being closed.
+    if (no % 15 === 0) {
+      yield { to: 'all', message: JSON.stringify({ no, text: 'for everybody' }) };
+      continue;
+    }
     const to = no % 10 === 0 ? 'room:hall' : `user:${500_000 + (no % 100)}`;
     yield { to, message: JSON.stringify({ no, mark: MARK }) };
   }
