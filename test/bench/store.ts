@@ -43,7 +43,12 @@ async function perCpuSecond(writers: number, operation: (n: number) => Promise<u
 
 async function bare(writers: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'imgo-bench-'));
-  const settings = { path: join(folder, 'bare.mdb'), noSubdir: true, encoding: 'binary', keyEncoding: 'binary' } as const;
+  const settings = {
+    path: join(folder, 'bare.mdb'),
+    noSubdir: true,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+  } as const;
   const db = open<Buffer, Buffer>({ ...settings, overlappingSync: false, mapSize: 2 ** 34 });
   const value = Buffer.concat([Buffer.alloc(45), PAYLOAD]);
   try {

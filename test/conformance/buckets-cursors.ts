@@ -219,7 +219,12 @@ export function cursorsConformance(engine: BucketsEngine): void {
     await stage.close(first, ZERO_ID, false);
     const second = await stage.open('s2', PHONE);
     await stage.close(second, stage.id(1));
-    expect(await opened(stage, 's3', PHONE)).toMatchObject({ sentBefore: stage.id(5) });
+    const third = await stage.register(stage.session('s3', PHONE));
+    expect(await stage.buckets.openCursor(third, undefined)).toMatchObject({ sentBefore: stage.id(5) });
+    await stage.push(1);
+    await stage.buckets.unregister(third.session, ALICE, 1, third.seq + 1);
+    await stage.close(await stage.open('s4', PHONE), stage.id(1));
+    expect(await opened(stage, 's5', PHONE)).toMatchObject({ sentBefore: stage.id(6) });
   });
 
   test('an anonymous session that opens beside another cannot know what that one was sent', async () => {

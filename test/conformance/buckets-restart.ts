@@ -96,7 +96,8 @@ export function restartConformance(engine: BucketsEngine): void {
     const stage = await open();
     await stage.push(2);
     const head = stage.id(2);
-    await stage.open('s', PHONE);
+    await stage.close(await stage.open('s', PHONE), ZERO_ID);
+    await stage.open('t', PHONE);
     await stage.restart('crash');
     const back = await stage.register(stage.session('back', PHONE));
     expect((await stage.buckets.openCursor(back, undefined)).sentBefore).toEqual(head);

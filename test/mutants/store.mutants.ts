@@ -5,7 +5,7 @@ import type { Mutant } from './mutant.js';
 const SUITE = { memory: 'memory', lmdb: 'lmdb' } as const;
 
 function mutant(name: string, file: string, find: string, replace: string, test: string, part?: string): Mutant {
-  const expect = { file: `test/unit/store/${test}.test.ts`, ...(part === undefined ? {} : { name: part }) };
+  const expect = { file: `test/unit/store/${test}.test.ts`, ...(part === undefined ? {} : { test: part }) };
   return { name, file: `src/server/store/${file}`, find, replace, expect };
 }
 
@@ -34,7 +34,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     'named = named === undefined ? cursor : minId(named, cursor);',
     'named = named === undefined ? cursor : maxId(named, cursor);',
     SUITE.memory,
-    'the slowest has not taken',
+    'a device that is away holds',
   ),
   mutant(
     'trimming under an open session',
