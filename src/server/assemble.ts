@@ -14,9 +14,9 @@ import type { CometOptions } from './comet/options.js';
 import { LOOPBACK_HOSTS } from './comet/origins.js';
 import { type Config, isLoopback, type ListenerConfig, listeners } from './config.js';
 import { createJob } from './job/job.js';
-import type { LogicHttp } from './logic/http.js';
+import type { LogicHttp, LogicHttpOptions } from './logic/http.js';
 import { importKey } from './logic/keys.js';
-import { type GoimNodes, type LogicOptions, type LogicParts, logicDefaults } from './logic/options.js';
+import { type GoimNodes, type LogicOptions, type LogicParts, logicDefaults, type PushParts } from './logic/options.js';
 import { createLogicService } from './logic/sessions.js';
 import { createEmbeddedQueue } from './queue/embedded.js';
 import { createMemoryRegistry } from './router/memory.js';
@@ -117,7 +117,9 @@ export async function startServer(config: Config, options: StartOptions): Promis
       await running;
     });
 
-    const http = await openHttp(config, { ...parts, queue }, logic, options, mode, () => goimNodes(comet?.addresses()));
+    const counters = (): Readonly<Record<string, number>> => ({ ...job.counters });
+    const nodes = (): GoimNodes | undefined => goimNodes(comet?.addresses());
+    const http = await openHttp(config, { ...parts, queue, job: counters, goimNodes: nodes }, logic, options, mode);
     await comet.listen();
     if (http !== undefined) {
       await http.listen();
@@ -214,11 +216,10 @@ function isValid({ revokedAt, expiresAt }: KeyRecord, now: number): boolean {
 
 async function openHttp(
   config: Config,
-  parts: LogicParts & { readonly queue: ReturnType<typeof createEmbeddedQueue> },
+  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes'>,
   service: ReturnType<typeof createLogicService>,
   options: StartOptions,
   mode: 'development' | 'production',
-  goimNodes: () => GoimNodes | undefined,
 ): Promise<LogicHttp | undefined> {
   const { http, legacyHttp, origins } = config.listen;
   if (http === undefined) return undefined;
@@ -232,7 +233,6 @@ async function openHttp(
     legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
     development: mode === 'development',
     origins,
-    goimNodes,
   });
 }
 

@@ -77,6 +77,13 @@ test('with a key any name may point here: a proxy stands before it', async () =>
   expect(await upgradeStatus(addresses.ws as string, 'push.test', 'http://push.test')).toBe(101);
 });
 
+test('what the job did is among the metrics', async () => {
+  const { addresses } = await start(configOf({}));
+  const text = await (await fetch(`${addresses.http}/metrics`)).text();
+  expect(text).toContain('imgo_job_events_total{event="appended"} 0');
+  expect(text).toContain('imgo_job_events_total{event="ephemeral_failed"} 0');
+});
+
 test('a start that fails for a port lets go of the data folder and of every other port', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => holder.once('listening', resolve));

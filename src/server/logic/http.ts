@@ -41,6 +41,8 @@ export interface LogicHttpOptions extends PushParts {
   readonly development: boolean;
   /** `listen.origins`. */
   readonly origins: readonly string[];
+  /** Counters of the job in this process, for /metrics. */
+  readonly job?: () => Readonly<Record<string, number>>;
   /** Where goim's clients connect, for `/goim/nodes/weighted`; asked for with each call. */
   readonly goimNodes?: () => GoimNodes | undefined;
   /** Connections at a time; more are closed at once. */

@@ -11,6 +11,8 @@ export interface MetricSources {
   readonly acceptor: Acceptor;
   readonly queue: Queue;
   readonly buckets: Buckets;
+  /** What the job of this process did, by name; undefined: none runs here. */
+  readonly job?: (() => Readonly<Record<string, number>>) | undefined;
 }
 
 /** Metrics of one server. */
@@ -36,6 +38,9 @@ export class Metrics {
     this.#push(scrape);
     this.#queue(scrape);
     this.#store(scrape);
+    for (const [event, count] of Object.entries(this.#sources.job?.() ?? {})) {
+      scrape.counter('imgo_job_events_total', 'What the job did, by kind', count, { event: metricName(event) });
+    }
     for (const stats of comets) comet(scrape, stats);
     const [own, other] = await Promise.all([scrape.registry.metrics(), this.#process.metrics()]);
     return `${own}${latencyText(this.#sources.acceptor)}\n${other}`;

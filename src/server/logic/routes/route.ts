@@ -25,6 +25,8 @@ export interface RouteContext extends PushParts {
   readonly tokens: Tokens;
   readonly log: LogicLogger;
   readonly version: string;
+  /** Counters of the job in this process. */
+  readonly job?: (() => Readonly<Record<string, number>>) | undefined;
   /** Where goim's clients connect; undefined where they cannot. */
   readonly goimNodes?: (() => GoimNodes | undefined) | undefined;
   /** Nothing new is taken any more. */
