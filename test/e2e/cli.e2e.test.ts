@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -288,6 +289,37 @@ describe('push --lines', () => {
     expect([nobody.status, nobody.stderr]).toEqual([3, expect.stringContaining('unreachable · 3')]);
     const stopped = await open([], 'stdout');
     expect([stopped.status, stopped.stderr]).toEqual([130, expect.stringMatching(/^1 line: 1 accepted .*\n$/)]);
+  });
+
+  it('with a key repeats the lines that may succeed later, and only those', async () => {
+    const asked: unknown[][] = [];
+    const later = { error: { code: 'overloaded', message: 'Not accepted.', advice: [], retryable: true } };
+    const busy = createHttpServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      request.on('end', () => {
+        const users = lines(body).map(({ to }) => (to as { user: string }).user);
+        asked.push(users);
+        const answer = users.map((user) =>
+          user === 'b' && asked.length < 3 ? later : { log: `user:${user}`, id: '1-1' },
+        );
+        response.end(answer.map((one) => `${JSON.stringify(one)}\n`).join(''));
+      });
+    });
+    await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(busy.address() as { port: number }).port}`;
+    const input = ['a', 'b', 'c'].map((user) => `{"to":{"user":"${user}"},"message":1}\n`).join('');
+    const keyed = await run(['push', '--lines', '--idempotency-key', 'auto', '--server', url], { input });
+    expect(keyed.status).toBe(0);
+    expect(asked).toEqual([['a', 'b', 'c'], ['b'], ['b']]);
+    expect(lines(keyed.stdout).map(({ log }) => log)).toEqual(['user:a', 'user:b', 'user:c']);
+    expect(keyed.stderr.match(/Trying again/g)).toHaveLength(1);
+    asked.length = 0;
+    const bare = await run(['push', '--lines', '--server', url], { input });
+    expect([bare.status, asked.length]).toEqual([6, 1]);
+    busy.close();
   });
 
   it('with a key outlives a restart of the server, without a loss and without a duplicate', async () => {

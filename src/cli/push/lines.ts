@@ -2,7 +2,7 @@
 // One group is under way at a time: memory stays small, and what is for one user keeps its order. Groups are repeated only
 // with an idempotency key; without one a lost answer ends the run, and says how far it got.
 
-import { asImgoError, ImgoError } from '../../protocol/errors.js';
+import { asImgoError, errorFromProblem, ImgoError } from '../../protocol/errors.js';
 import type { Api } from '../api.js';
 import type { Output } from '../output.js';
 import { errorObject } from '../report.js';
@@ -25,8 +25,8 @@ interface Item {
   readonly request: Buffer | undefined;
   result: string | undefined;
   failed: string | undefined;
-  /** It failed, and may succeed when repeated. */
-  retryable: boolean;
+  /** It failed with this, and may succeed when repeated. */
+  retryable: ImgoError | undefined;
 }
 
 interface Tally {
@@ -77,7 +77,7 @@ export async function pushLines(
 /** Checks a line and gives it its key. The message's bytes stay as they came. */
 function prepare(line: InputLine, { key, ttl }: LinesOptions): Item {
   const refuse = (error: ImgoError): Item => {
-    return { line, request: undefined, retryable: false, ...refused(error, line) };
+    return { line, request: undefined, retryable: undefined, ...refused(error, line) };
   };
   if (line.tooLong) return refuse(new ImgoError('request_too_large', { limit: MAX_LINE_BYTES }));
   let value: unknown;
@@ -97,7 +97,7 @@ function prepare(line: InputLine, { key, ttl }: LinesOptions): Item {
   const isEmpty = Object.keys(value).length === 0;
   const head = extra.length === 0 ? '' : `${extra.join(',')}${isEmpty ? '' : ','}`;
   const request = Buffer.concat([line.bytes.subarray(0, open), Buffer.from(head), line.bytes.subarray(open), NEWLINE]);
-  return { line, request, result: undefined, failed: undefined, retryable: false };
+  return { line, request, result: undefined, failed: undefined, retryable: undefined };
 }
 
 const NEWLINE = Buffer.from('\n');
@@ -118,14 +118,16 @@ async function pushGroup(api: Api, items: readonly Item[], options: LinesOptions
       failure = asImgoError(error);
     }
     if (waiting.some((item) => item.result !== undefined && item.failed === undefined)) retries.reset();
-    const open = waiting.filter((item) => item.result === undefined || (options.key !== undefined && item.retryable));
+    const open = waiting.filter(
+      (item) => item.result === undefined || (options.key !== undefined && item.retryable !== undefined),
+    );
     if (open.length === 0) return;
     if (failure !== undefined && !(failure.retryable && options.key !== undefined)) return settle(open, failure);
-    const why = failure ?? new ImgoError('outcome_unknown');
+    const why = failure ?? open.find((item) => item.retryable)?.retryable ?? new ImgoError('outcome_unknown');
     if (options.key === undefined) return settle(open, why);
     tellRetry(retries, why, output);
     if (!(await retries.next())) return settle(open, why);
-    for (const item of open) item.result = item.failed = undefined;
+    for (const item of open) item.result = item.failed = item.retryable = undefined;
   }
 }
 
@@ -165,7 +167,7 @@ async function sendGroup(api: Api, items: readonly Item[]): Promise<void> {
 
 function take(item: Item, text: string, api: Api): void {
   let value: {
-    readonly error?: { readonly code?: unknown; readonly retryable?: unknown };
+    readonly error?: { readonly code?: unknown; readonly message?: unknown; readonly retryable?: unknown };
     readonly errors?: object;
     readonly ids?: object;
   };
@@ -177,7 +179,8 @@ function take(item: Item, text: string, api: Api): void {
   const several = value.errors === undefined ? 0 : Object.keys(value.errors).length;
   if (value.error !== undefined) {
     item.failed = String(value.error.code ?? 'internal');
-    item.retryable = value.error.retryable === true;
+    if (value.error.retryable === true)
+      item.retryable = errorFromProblem({ ...value.error, title: value.error.message, status: 503 });
     item.result = JSON.stringify({ ...value, line: item.line.number });
   } else {
     item.failed = several > 0 ? 'partial' : undefined;
