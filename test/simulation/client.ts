@@ -19,7 +19,7 @@ import type { Network } from './network.js';
 import type { SimProcess } from './scheduler.js';
 
 /** What arrived, in one connection. */
-export type Arrival =
+export type Arrival = { /** Virtual ms. */ readonly at: number } & (
   | {
       readonly kind: 'message';
       readonly log: LogName;
@@ -27,7 +27,8 @@ export type Arrival =
       readonly body: string;
       readonly redelivered: boolean;
     }
-  | { readonly kind: 'gap'; readonly log: LogName; readonly after: MessageId; readonly upTo: MessageId };
+  | { readonly kind: 'gap'; readonly log: LogName; readonly after: MessageId; readonly upTo: MessageId }
+);
 
 export interface ClientOptions {
   readonly name: string;
@@ -65,7 +66,8 @@ export class SimClient {
   #connection: Connection | undefined;
   #authenticated = false;
   #acking = false;
-  wanted = true;
+  /** Virtual ms: from then on its token was good for nothing. */
+  revokedAt = Number.POSITIVE_INFINITY;
 
   constructor(process: SimProcess, network: Network, options: ClientOptions, comets: () => readonly Listening[]) {
     this.process = process;
@@ -94,6 +96,11 @@ export class SimClient {
     this.#lost(connection, this.process.scheduler.between(1, 3_000));
   }
 
+  /** What was written for it before is still to come. */
+  get stalled(): boolean {
+    return this.#connection?.stalled === true;
+  }
+
   stall(): void {
     this.#connection?.stall();
   }
@@ -113,7 +120,7 @@ export class SimClient {
 
   #reconnect(delayMs: number): void {
     this.process.after(delayMs, () => {
-      if (this.#connection !== undefined || !this.wanted) return;
+      if (this.#connection !== undefined) return;
       const live = this.#comets().filter(({ process }) => process.state !== 'dead');
       if (live.length === 0) {
         this.#reconnect(200);
@@ -175,7 +182,7 @@ export class SimClient {
     else if (op === Op.GAP) {
       const gap = parseGap(body);
       if (typeof gap === 'string') throw new Error(`gap: ${gap}`);
-      this.#arrived(connection, { kind: 'gap', ...gap });
+      this.#arrived(connection, { kind: 'gap', at: this.process.monotonic(), ...gap });
     } else if (op === Op.DISCONNECT) {
       const told = parseDisconnect(body);
       if (typeof told !== 'string') this.disconnects.push(`${told.code}`);
@@ -202,6 +209,7 @@ export class SimClient {
     if (typeof push === 'string') throw new Error(`push: ${push}`);
     this.#arrived(connection, {
       kind: 'message',
+      at: this.process.monotonic(),
       log: push.log ?? this.log,
       id: push.id,
       body: new TextDecoder().decode(body),

@@ -7,8 +7,9 @@ import type { LogName, NodeId, RoomId, TokenId, UserId } from '../../src/protoco
 import { type Comet, createComet } from '../../src/server/comet/comet.js';
 import { type CometOptions, cometDefaults } from '../../src/server/comet/options.js';
 import { createJob, type Job } from '../../src/server/job/job.js';
-import { logicDefaults } from '../../src/server/logic/options.js';
+import { type LogicParts, logicDefaults } from '../../src/server/logic/options.js';
 import { createLogicService, type Logic } from '../../src/server/logic/sessions.js';
+import { Tokens } from '../../src/server/logic/tokens.js';
 import { createMemoryRegistry } from '../../src/server/router/memory.js';
 import type { NodeRecord, Registry } from '../../src/server/router/registry.js';
 import type { CometService, LogicService } from '../../src/server/rpc/services.js';
@@ -46,6 +47,7 @@ export interface CometNode {
 interface LogicNode {
   process: SimProcess;
   service: Logic;
+  tokens: Tokens;
 }
 
 interface JobNode {
@@ -103,7 +105,7 @@ export class Cluster {
   async addToken(token: string, user: UserId, device: string, rooms: readonly RoomId[]): Promise<void> {
     await this.#credentials.putTokens([
       {
-        id: `t-${token}` as TokenId,
+        id: tokenIdOf(token),
         hash: createHash('sha256').update(token).digest('hex'),
         user,
         device: device as never,
@@ -124,18 +126,19 @@ export class Cluster {
 
   #logic(name: string): LogicNode {
     const process = this.#process(name);
-    return { process, service: this.#logicService(process) };
+    return { process, ...this.#logicOf(process) };
   }
 
-  #logicService(process: SimProcess): Logic {
-    return createLogicService({
+  #logicOf(process: SimProcess): Omit<LogicNode, 'process'> {
+    const parts: LogicParts = {
       buckets: this.store.bucketsFor(process, this.network),
       credentials: this.#over(process, this.#vault, this.#credentials),
       registry: this.#over(process, this.router, this.registry),
       clock: process,
       options: { ...logicDefaults, confirmMs: 500 },
       cometFor: (node) => this.#cometService(process, node),
-    });
+    };
+    return { service: createLogicService(parts), tokens: new Tokens(parts) };
   }
 
   #job(name: string): JobNode {
@@ -206,7 +209,7 @@ export class Cluster {
   restartLogic(made: LogicNode): void {
     made.process.kill();
     made.process = this.#process('logic');
-    made.service = this.#logicService(made.process);
+    Object.assign(made, this.#logicOf(made.process));
   }
 
   restartJob(made: JobNode): void {
@@ -304,4 +307,9 @@ export class Cluster {
 function release(comet: Comet): void {
   const service = comet.service as CometService & { stop?(): void };
   service.stop?.();
+}
+
+/** The public name of a client's token. */
+export function tokenIdOf(token: string): TokenId {
+  return `t-${token}` as TokenId;
 }

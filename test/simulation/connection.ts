@@ -124,6 +124,10 @@ export class Connection {
     this.#toServer(() => this.#closeServer());
   }
 
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
   stall(): void {
     this.#stalled = true;
   }

@@ -5,12 +5,18 @@ import { compareIds, formatId, type LogName, type MessageId } from '../../src/pr
 import type { Arrival, SimClient } from './client.js';
 import type { Cluster } from './cluster.js';
 
+/** No byte takes longer to a client than this. */
+const ON_ITS_WAY_MS = 60;
+
 /** One push and what its caller was told. */
 export interface Submitted {
   readonly log: LogName;
   readonly body: string;
   outcome: 'pending' | 'accepted' | 'refused' | 'unknown';
+  /** Of the accept; with a key the entry may have the id of an earlier attempt. */
   id: MessageId | undefined;
+  /** Carries an idempotency key, and was repeated while the outcome was unknown. */
+  readonly keyed: boolean;
 }
 
 export interface Evidence {
@@ -29,7 +35,8 @@ export async function violations(evidence: Evidence): Promise<readonly string[]>
     found.push(...arrivalsAreLegitimate(evidence, client));
     found.push(...arrivalsAreInOrder(client));
     if (evidence.cluster.store.failovers === 0) found.push(...repeatsAreFlagged(client));
-    found.push(...nothingIsMissing(evidence, client));
+    if (client.revokedAt === Number.POSITIVE_INFINITY) found.push(...nothingIsMissing(evidence, client));
+    else found.push(...nothingAfterRevocation(client));
   }
   found.push(...(await cursorsStayBehind(evidence)));
   found.push(...(await routerEqualsSockets(evidence)));
@@ -42,15 +49,30 @@ export async function violations(evidence: Evidence): Promise<readonly string[]>
 async function logsHoldWhatWasAppended({ cluster, ample }: Evidence): Promise<string[]> {
   if (!ample) return [];
   const found: string[] = [];
+  const first = firstIds(cluster);
   for (const { log } of cluster.broker.partitions) {
     for (const { record } of log) {
-      if (record.log.startsWith('user:')) continue;
+      // Repeated under its idempotency key, a record is appended once.
+      if (record.log.startsWith('user:') || first.get(bodyOf(record)) !== record.id) continue;
       if (!(await cluster.store.holds(record.log, record.id))) {
         found.push(`${record.log}@${formatId(record.id)} is in the queue and not in the store`);
       }
     }
   }
   return found;
+}
+
+/** The id that each body has first in the queue: repeated under its idempotency key, that is the one it keeps. */
+function firstIds(cluster: Cluster): ReadonlyMap<string, MessageId> {
+  const first = new Map<string, MessageId>();
+  for (const { log } of cluster.broker.partitions) {
+    for (const { record } of log) if (!first.has(bodyOf(record))) first.set(bodyOf(record), record.id);
+  }
+  return first;
+}
+
+function bodyOf({ payload }: { readonly payload: Uint8Array }): string {
+  return new TextDecoder().decode(payload);
 }
 
 /** 7: no id for two payloads, no payload (they are unique) under two ids. */
@@ -65,7 +87,7 @@ function idsNameOnePayload({ clients, submitted }: Evidence): string[] {
     bodies.set(full, body);
     ids.set(body, full);
   };
-  for (const { log, id, body } of submitted.values()) if (id !== undefined) see(log, id, body);
+  for (const { log, id, body, keyed } of submitted.values()) if (id !== undefined && !keyed) see(log, id, body);
   for (const { journal } of clients) {
     for (const arrival of journal.flat()) {
       if (arrival.kind === 'message') see(arrival.log, arrival.id, arrival.body);
@@ -130,12 +152,14 @@ function repeatsAreFlagged({ journal, options, log }: SimClient): string[] {
 }
 
 /** 1: whatever was accepted since the client stands in the log arrived, or a gap covers it. */
-function nothingIsMissing({ submitted }: Evidence, client: SimClient): string[] {
+function nothingIsMissing({ cluster, submitted }: Evidence, client: SimClient): string[] {
   const found: string[] = [];
+  const first = firstIds(cluster);
   const arrivals = client.journal.flat();
   const bodies = new Set(arrivals.flatMap((arrival) => (arrival.kind === 'message' ? [arrival.body] : [])));
   const gaps = arrivals.filter((arrival) => arrival.kind === 'gap');
-  for (const { log, body, outcome, id } of submitted.values()) {
+  for (const { log, body, outcome } of submitted.values()) {
+    const id = first.get(body);
     const from = client.joinedAt.get(log);
     if (outcome !== 'accepted' || id === undefined || from === undefined) continue;
     if (compareIds(id, from) <= 0 || bodies.has(body)) continue;
@@ -143,6 +167,12 @@ function nothingIsMissing({ submitted }: Evidence, client: SimClient): string[] 
     if (!told) found.push(`${client.options.name} never got ${log}@${formatId(id)} (${body}), nor a gap`);
   }
   return found;
+}
+
+/** 10: when the revocation was answered, what was on its way arrives, and nothing else. */
+function nothingAfterRevocation({ journal, options, revokedAt }: SimClient): string[] {
+  const late = journal.flat().find(({ at }) => at > revokedAt + ON_ITS_WAY_MS);
+  return late === undefined ? [] : [`${options.name} got ${show(late)} at ${late.at}, revoked at ${revokedAt}`];
 }
 
 /** 6: no stored cursor is above what its device was sent. */
@@ -170,7 +200,9 @@ async function routerEqualsSockets({ cluster, clients }: Evidence): Promise<stri
   if (missing.length > 0) found.push(`open sessions that the router does not know: ${missing.join(' ')}`);
   if (stale.length > 0 && cluster.lostOpens === 0)
     found.push(`sessions that the router knows and nobody holds: ${stale.join(' ')}`);
-  const closed = clients.filter((client) => !client.open).map(({ options }) => options.name);
+  const closed = clients
+    .filter((client) => !client.open && client.revokedAt === Number.POSITIVE_INFINITY)
+    .map(({ options }) => options.name);
   if (closed.length > 0) found.push(`at rest these could not stay connected: ${closed.join(' ')}`);
   return found;
 }

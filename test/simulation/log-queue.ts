@@ -3,7 +3,7 @@
 // knowing. Nothing that was appended is ever lost here; what a producer or a consumer hears of it may be.
 
 import { ImgoError } from '../../src/protocol/errors.js';
-import { compareIds, type MessageId } from '../../src/protocol/ids.js';
+import type { MessageId } from '../../src/protocol/ids.js';
 import { pause } from '../../src/server/clock.js';
 import type {
   AssignedHandler,
@@ -266,9 +266,4 @@ class ModelQueue implements Queue {
     );
     return { settled: settled.promise, done };
   }
-}
-
-/** In the order of ids. */
-export function byId(a: { readonly id: MessageId }, b: { readonly id: MessageId }): number {
-  return compareIds(a.id, b.id);
 }

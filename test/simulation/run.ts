@@ -2,9 +2,10 @@
 
 import { ImgoError } from '../../src/protocol/errors.js';
 import { ALL_LOG, type LogName, type RoomId, roomLog, type UserId, userLog } from '../../src/protocol/ids.js';
+import type { PushRecord } from '../../src/server/store/buckets.js';
 import { seededRandom } from '../harness/random.js';
 import { SimClient } from './client.js';
-import { Cluster } from './cluster.js';
+import { Cluster, tokenIdOf } from './cluster.js';
 import { type Submitted, violations } from './invariants.js';
 import { Scheduler, SimProcess } from './scheduler.js';
 import type { StoreRule } from './store.js';
@@ -102,6 +103,7 @@ class Storm {
   #over = false;
   #pushes = 0;
   #failovers = 0;
+  #revoked = false;
 
   constructor(
     scheduler: Scheduler,
@@ -128,6 +130,7 @@ class Storm {
       [often(1), () => cluster.restartLogic(scheduler.pick(cluster.logics))],
       [often(3), () => this.#pause()],
       [often(1.5), () => this.#failover()],
+      [often(0.4), () => this.#revoke()],
       [often(2), () => this.#badNetwork()],
       [often(2), () => this.#badStore()],
     ];
@@ -179,26 +182,71 @@ class Storm {
       const process = scheduler.pick(logics).process;
       const log = scheduler.chance(0.7) ? userLog(scheduler.pick(USERS)) : scheduler.chance(0.6) ? ROOM_LOG : ALL_LOG;
       const body = `m${++this.#pushes}`;
-      const push: Submitted = { log, body, outcome: 'pending', id: undefined };
+      const keyed = scheduler.chance(0.2);
+      const push: Submitted = { log, body, outcome: 'pending', id: undefined, keyed };
       this.#submitted.set(body, push);
       const acceptedAt = process.now();
       const ttl = !this.#ample && scheduler.chance(0.3) ? 2_000 : 3_000_000;
-      const record = { log, payload: new TextEncoder().encode(body), acceptedAt, expiresAt: acceptedAt + ttl };
-      this.#cluster.broker
-        .queueFor(process, this.#cluster.network)
-        .accept(record)
-        .then(
-          ({ id }) => {
-            push.outcome = 'accepted';
-            push.id = id;
-            this.#trace(`${body} is ${log}@${id.n}`);
-          },
-          (error: unknown) => {
-            const known = error instanceof ImgoError && error.code !== 'outcome_unknown';
-            push.outcome = known ? 'refused' : 'unknown';
-          },
-        );
+      const idempotency = { scope: 'k', key: body, bodyHash: body };
+      const record: PushRecord = {
+        log,
+        payload: new TextEncoder().encode(body),
+        acceptedAt,
+        expiresAt: acceptedAt + ttl,
+        ...(keyed ? { idempotency } : {}),
+      };
+      this.#accept(process, record, push, keyed ? 4 : 1);
     }
+  }
+
+  /** A caller with a key repeats what it does not know the outcome of. */
+  #accept(process: SimProcess, record: PushRecord, push: Submitted, attempts: number): void {
+    this.#cluster.broker
+      .queueFor(process, this.#cluster.network)
+      .accept(record)
+      .then(
+        ({ id }) => {
+          push.outcome = 'accepted';
+          push.id = id;
+          this.#trace(`${push.body} is ${push.log}@${id.n}`);
+        },
+        (error: unknown) => {
+          const refused = error instanceof ImgoError && error.code !== 'outcome_unknown';
+          // Refused now says nothing of the attempt before.
+          push.outcome = refused && push.outcome === 'pending' ? 'refused' : 'unknown';
+          if (attempts === 1) return;
+          push.outcome = 'unknown';
+          process.after(100, () => this.#accept(process, record, push, attempts - 1));
+        },
+      );
+  }
+
+  /** A token is revoked; what its holder may still get is judged from the answer on. */
+  #revoke(): void {
+    if (this.#revoked) return;
+    this.#revoked = true;
+    const client = this.#scheduler.pick(this.#clients);
+    const attempt = (): void => {
+      const { process, tokens } = this.#scheduler.pick(this.#cluster.logics);
+      if (process.state !== 'running') {
+        this.#scheduler.schedule(undefined, 200, attempt);
+        return;
+      }
+      process.onDeath.add(attempt);
+      tokens.revoke({ id: tokenIdOf(client.options.token) }).then(
+        () => {
+          process.onDeath.delete(attempt);
+          // What is in its kernel was written before.
+          client.revokedAt = client.stalled ? Number.MAX_VALUE : this.#scheduler.now;
+          this.#trace(`${client.options.name} is revoked`);
+        },
+        () => {
+          process.onDeath.delete(attempt);
+          this.#scheduler.schedule(undefined, 200, attempt);
+        },
+      );
+    };
+    attempt();
   }
 
   #dropClient(): void {
