@@ -353,7 +353,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     'if (detail !== undefined) throw',
     'if (detail === data) throw',
     'folder',
-    'refused before lmdb opens it',
+    'the check says what is damaged',
   ),
   mutant(
     'lmdb: a newer format that is opened',
@@ -382,8 +382,8 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   mutant(
     'lmdb: a reserve that is not kept',
     'lmdb/space.ts',
-    'full: freeBytes < this.#reserve };',
-    'full: freeBytes < 0 };',
+    'full: freeBytes < this.#reserve ||',
+    'full: freeBytes < 0 ||',
     'space',
     'below the reserve',
   ),

@@ -228,12 +228,16 @@ export interface Buckets extends AsyncDisposable {
   unregister(session: SessionId, user: UserId | undefined, incarnation: number, seq: number): Promise<void>;
   /** Every session of this comet that is not of `keepIncarnation` is gone. Returns how many. */
   dropComet(comet: NodeId, keepIncarnation: number | undefined): Promise<number>;
-  /** A page of all live sessions, by session id; `filter.comet`, `filter.user` narrow it. */
+  /**
+   * A page of all live sessions, by session id; `user`, `comet` and `prefix`, which the ids begin with, narrow it. A prefix
+   * that ends with the last dot of the ids is looked up, not searched for.
+   */
   sessions(page: {
     readonly after: SessionId | undefined;
     readonly limit: number;
     readonly user?: UserId;
     readonly comet?: NodeId;
+    readonly prefix?: string;
   }): Promise<readonly SessionState[]>;
 
   /**

@@ -27,6 +27,8 @@ const REGISTERED: RegisterResult = Object.freeze({ kind: 'registered', replaced:
 export class SessionTable {
   readonly #byId = new Map<SessionId, Live>();
   readonly #byUser = new Map<UserId, Live[]>();
+  /** Those whose ids have a prefix, by it: up to and with their last dot. */
+  readonly #byPrefix = new Map<string, Set<Live>>();
   readonly #incarnations = new Map<NodeId, number>();
   #removed = new Map<SessionId, Stamp>();
   #removedBefore = new Map<SessionId, Stamp>();
@@ -160,14 +162,16 @@ export class SessionTable {
     readonly limit: number;
     readonly user?: UserId;
     readonly comet?: NodeId;
+    readonly prefix?: string;
   }): readonly SessionState[] {
-    const source = page.user === undefined ? this.#byId.values() : (this.#byUser.get(page.user) ?? []);
+    const source = this.#source(page);
     // The smallest `limit` ids above `after`, in order, without sorting all.
     const best: Live[] = [];
     for (const live of source) {
       const { session, comet } = live.record;
       if (page.after !== undefined && session <= page.after) continue;
       if (page.comet !== undefined && comet !== page.comet) continue;
+      if (page.prefix !== undefined && !session.startsWith(page.prefix)) continue;
       const last = best[best.length - 1];
       if (best.length >= page.limit && (last === undefined || session > last.record.session)) continue;
       let low = 0;
@@ -182,6 +186,11 @@ export class SessionTable {
     return best.map(stateOf);
   }
 
+  #source({ user, prefix }: { readonly user?: UserId; readonly prefix?: string }): Iterable<Live> {
+    if (user !== undefined) return this.#byUser.get(user) ?? [];
+    return prefix?.endsWith('.') === true ? (this.#byPrefix.get(prefix) ?? []) : this.#byId.values();
+  }
+
   /** Forgets removed sessions that nobody can register again by being late. `now`: monotonic ms. */
   maintain(now: number): void {
     if (now - this.#rotatedAt < TOMBSTONES_MS) return;
@@ -192,6 +201,12 @@ export class SessionTable {
   #add(live: Live): void {
     const { session, user } = live.record;
     this.#byId.set(session, live);
+    const prefix = prefixOf(session);
+    if (prefix !== '') {
+      const same = this.#byPrefix.get(prefix);
+      if (same === undefined) this.#byPrefix.set(prefix, new Set([live]));
+      else same.add(live);
+    }
     if (user === undefined) return;
     const lives = this.#byUser.get(user);
     if (lives === undefined) this.#byUser.set(user, [live]);
@@ -202,6 +217,9 @@ export class SessionTable {
     const live = this.#byId.get(session);
     if (live === undefined) return;
     this.#byId.delete(session);
+    const prefix = prefixOf(session);
+    const same = prefix === '' ? undefined : this.#byPrefix.get(prefix);
+    if (same?.delete(live) === true && same.size === 0) this.#byPrefix.delete(prefix);
     const { user } = live.record;
     if (user !== undefined) {
       const rest = (this.#byUser.get(user) ?? []).filter((other) => other !== live);
@@ -220,6 +238,11 @@ export class SessionTable {
     this.#removedBefore = this.#removed;
     this.#removed = new Map();
   }
+}
+
+/** Up to and with the last dot of an id; '' for one without. */
+function prefixOf(session: SessionId): string {
+  return session.slice(0, session.lastIndexOf('.') + 1);
 }
 
 function isOlder(a: Stamp, b: Stamp): boolean {

@@ -130,6 +130,12 @@ describe('a damaged store', () => {
     expect(existsSync(join(path, 'lock'))).toBe(false);
   });
 
+  test('the check says what is damaged, in words of its own', async () => {
+    const path = await written(50);
+    writeFileSync(join(path, 'store.mdb'), Buffer.alloc(40_960, 0xa5));
+    expect((await refusal(path)).details).toMatchObject({ data: path, detail: 'head 0 of store.mdb is not one' });
+  });
+
   test('an empty file is a new store', async () => {
     const path = folder();
     writeFileSync(join(path, 'store.mdb'), '');

@@ -12,6 +12,7 @@ import {
   type Buckets,
   type DeviceState,
   type GroupResult,
+  type IdentifiedRecord,
   type LogState as LogSummary,
   type OpenCursor,
   type ReadLimit,
@@ -281,22 +282,23 @@ class Application implements Write {
 
   committed(): void {
     // Looked up now, when readers can see the entries: who registers later finds them by reading.
-    this.#resolve(this.#results.map((result, at) => this.#withSessions(result, this.#groups[at] as ApplyGroup)));
+    for (const [at, result] of this.#results.entries()) {
+      if (result.kind === 'applied') this.#fill(result.results, this.#groups[at] as ApplyGroup);
+    }
+    this.#resolve(this.#results);
   }
 
   failed(error: ImgoError): void {
     this.#reject(error);
   }
 
-  #withSessions(result: GroupResult, group: ApplyGroup): GroupResult {
-    if (result.kind !== 'applied') return result;
+  #fill(results: readonly ApplyResult[], group: ApplyGroup): void {
     const { sessions } = this.#engine.parts;
-    const results = result.results.map((one, at): ApplyResult => {
-      if (one.kind !== 'appended' && one.kind !== 'repeated') return one;
-      const user = userOf((group.records[at] as { log: LogName }).log);
-      return user === undefined ? one : { ...one, sessions: sessions.of(user) };
-    });
-    return { ...result, results };
+    for (const [at, one] of results.entries()) {
+      if (one.kind !== 'appended' && one.kind !== 'repeated') continue;
+      const user = userOf((group.records[at] as IdentifiedRecord).log);
+      if (user !== undefined) (one as { sessions: readonly SessionRecord[] }).sessions = sessions.of(user);
+    }
   }
 }
 

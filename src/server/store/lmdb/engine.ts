@@ -5,7 +5,15 @@ import type { ImgoError } from '../../../protocol/errors.js';
 import { compareIds, type LogName, type MessageId, maxId, ZERO_ID } from '../../../protocol/ids.js';
 import type { Clock } from '../../clock.js';
 import { bucketOf } from '../bucket.js';
-import type { ApplyGroup, ApplyResult, BucketsOptions, Entry, GroupResult, IdentifiedRecord } from '../buckets.js';
+import type {
+  ApplyGroup,
+  ApplyResult,
+  BucketsOptions,
+  Entry,
+  GroupResult,
+  IdentifiedRecord,
+  SessionRecord,
+} from '../buckets.js';
 import type { Counters } from '../counters.js';
 import { acknowledgedTo, keptUntil, nextMid, trimReason } from '../retention.js';
 import type { SessionTable } from '../sessions.js';
@@ -19,6 +27,8 @@ import { Marks } from './marks.js';
 import { Recording } from './recording.js';
 import type { Tables } from './tables.js';
 
+/** Until an answer is on disk. */
+const NOBODY: readonly SessionRecord[] = [];
 /** How long a cursor may be on its way to disk when nothing else is written, ms. */
 const CURSOR_DELAY_MS = 100;
 /** How long a log's record may be behind its entries, ms, give or take: what a restart has to recover. */
@@ -111,7 +121,7 @@ export class Engine implements Write {
     const state = this.logs.get(record.log) ?? this.logs.create(record.log);
     const prev = state.head;
     this.#append(slab, state, record);
-    return { kind: 'appended', id: record.id, prev, sessions: [] };
+    return { kind: 'appended', id: record.id, prev, sessions: NOBODY };
   }
 
   #append(slab: Slab, state: LogState, record: IdentifiedRecord): void {
@@ -152,7 +162,7 @@ export class Engine implements Write {
     const prev = this.#prevOf(state, id);
     if (prev === undefined) return gone;
     this.parts.counters.add('repeated');
-    return { kind: 'repeated', id, prev, sessions: [] };
+    return { kind: 'repeated', id, prev, sessions: NOBODY };
   }
 
   #prevOf(state: LogState, id: MessageId): MessageId | undefined {

@@ -23,7 +23,7 @@ export class LogCache {
   readonly #limits: CacheLimits;
   readonly #floor: (log: LogName) => MessageId;
   /** The last epoch that ended in a crash. */
-  readonly crashedEpoch: number;
+  readonly #crashedEpoch: number;
   #young = new Map<LogName, LogState>();
   #old = new Map<LogName, LogState>();
   #entries = 0;
@@ -41,7 +41,7 @@ export class LogCache {
     this.#counters = counters;
     this.#limits = limits;
     this.#floor = floor;
-    this.crashedEpoch = crashedEpoch;
+    this.#crashedEpoch = crashedEpoch;
   }
 
   /** The log, or undefined when nobody knows it. */
@@ -57,8 +57,7 @@ export class LogCache {
     const value = this.#tables.logs.get(Buffer.from(name, 'utf8'));
     if (value === undefined) return undefined;
     const state = new LogState(name, this.#options, decodeLog(value) ?? this.#lostRecord(name));
-    // Whoever was anonymous when a process crashed left no mark of what it was sent.
-    if (state.user !== undefined && state.epoch <= this.crashedEpoch) state.crashedTo = state.head;
+    this.suspect(state);
     this.#keep(state);
     return state;
   }
@@ -66,6 +65,12 @@ export class LogCache {
   /** The log as it is in memory, if it is. */
   peek(name: LogName): LogState | undefined {
     return this.#young.get(name) ?? this.#old.get(name);
+  }
+
+  /** Whoever was anonymous when a process crashed left no mark of what it was sent: all of it, perhaps. */
+  suspect(state: LogState): void {
+    const crashed = this.#crashedEpoch > 0 && state.epoch <= this.#crashedEpoch;
+    if (crashed && state.user !== undefined) state.crashedTo = state.head;
   }
 
   /** A log that nobody knew. */

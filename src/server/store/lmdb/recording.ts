@@ -61,7 +61,7 @@ export class Recording {
       if (entry === undefined) counters.add('damaged_entries');
       const bytes = Math.max(0, value.length - ENTRY_HEADER);
       state.recover(id, entry ?? { mid: state.lastMid + 1, acceptedAt: 0, expiresAt: 0 }, bytes);
-      if (state.epoch <= logs.crashedEpoch && state.user !== undefined) state.crashedTo = state.head;
+      logs.suspect(state);
       markDirty(state);
     }
   }
