@@ -55,7 +55,7 @@ async function campaign(): Promise<boolean> {
   const pushing = pusher.run(jobs(), inFlight);
   const flights: number[] = [];
   for (let kill = 0; kill < kills; kill++) {
-    await new Promise((resolve) => setTimeout(resolve, 20 + random() * 400));
+    await someWork(pusher);
     churn(receivers);
     flights.push(pusher.inFlight);
     ready = undefined;
@@ -89,6 +89,14 @@ async function campaign(): Promise<boolean> {
     result.pushedOnceStoredTwice;
   log(bad === 0 ? `ok: nothing accepted was lost (seed ${seed})` : `FAILED with seed ${seed}`);
   return bad === 0 && busy > kills / 4 && native.expected > 0;
+}
+
+/** An instant that depends on work done rather than on time: after so many answers, and then any moment later. */
+async function someWork(pusher: Pusher): Promise<void> {
+  const enough = pusher.done + Math.floor(random() * 100);
+  const patience = Date.now() + 10_000;
+  while (pusher.done < enough && Date.now() < patience) await new Promise((resolve) => setTimeout(resolve, 2));
+  await new Promise((resolve) => setTimeout(resolve, random() * 30));
 }
 
 async function start(): Promise<RunningServer> {
