@@ -2,7 +2,7 @@
 // registration or removal does not win over a newer one.
 
 import { expect, test } from 'vitest';
-import type { NodeId, SessionId } from '../../src/protocol/ids.js';
+import type { NodeId, SessionId, UserId } from '../../src/protocol/ids.js';
 import { ALICE, type BucketsEngine, device, names, ROOM, Stage, user } from './buckets-stage.js';
 
 const CAP = { cap: 2, onTooMany: 'replace-oldest' } as const;
@@ -200,5 +200,22 @@ export function sessionsConformance(engine: BucketsEngine): void {
       comet: 'c0' as NodeId,
     });
     expect(narrow.map((one) => one.session)).toEqual(ids.filter((_, at) => at % 2 === 1 && at % 3 === 0));
+  });
+
+  test('sessions are found by what their ids begin with, for as long as they live', async () => {
+    const stage = await open();
+    const ids = ['k.a.2', 'k.a.1', 'k.ab.1', 'k.b.1', 's_a'];
+    for (const id of ids) await stage.register(stage.session(id, { user: user(id) }), 100);
+    const found = async (prefix: string, more: { readonly user?: UserId; readonly after?: SessionId } = {}) =>
+      names(await stage.buckets.sessions({ after: undefined, limit: 9, prefix, ...more }));
+    expect(await found('k.a.')).toEqual(['k.a.1', 'k.a.2']);
+    expect(await found('k.a')).toEqual(['k.a.1', 'k.a.2', 'k.ab.1']);
+    expect(await found('k.a.', { user: user('k.a.2') })).toEqual(['k.a.2']);
+    expect(await found('k.a.', { after: 'k.a.1' as SessionId })).toEqual(['k.a.2']);
+    expect(await found('k.c.')).toEqual([]);
+    await stage.buckets.unregister('k.a.1' as SessionId, user('k.a.1'), 1, 1_000);
+    expect(await found('k.a.')).toEqual(['k.a.2']);
+    await stage.buckets.dropComet('comet' as NodeId, undefined);
+    expect(await found('k.a.')).toEqual([]);
   });
 }

@@ -174,11 +174,9 @@ async function pushKeys(context: RouteContext, request: FastifyRequest): Promise
   return SUCCESS;
 }
 
-/** Session ids begin with a hash of the key, and pages are in their order. */
-async function sessionsOfKey(context: RouteContext, key: string): Promise<readonly SessionState[]> {
-  const prefix = sessionPrefix(key);
-  const page = await context.buckets.sessions({ after: prefix as SessionId, limit: SESSIONS_PER_KEY });
-  return page.filter(({ session }) => session.startsWith(prefix));
+/** Session ids begin with a hash of the key. */
+function sessionsOfKey(context: RouteContext, key: string): Promise<readonly SessionState[]> {
+  return context.buckets.sessions({ after: undefined, limit: SESSIONS_PER_KEY, prefix: sessionPrefix(key) });
 }
 
 async function top(context: RouteContext, request: FastifyRequest): Promise<unknown> {
