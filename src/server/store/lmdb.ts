@@ -100,7 +100,7 @@ class OpenStore implements LmdbStore {
     this.#folder = folder;
     this.#meta = meta;
     this.buckets = new LmdbBuckets(engine, space);
-    this.credentials = new LmdbCredentials(tables, committer);
+    this.credentials = new LmdbCredentials(tables, committer, engine.parts.clock);
   }
 
   announce(url: string): void {

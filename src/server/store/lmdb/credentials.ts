@@ -3,6 +3,7 @@
 
 import { crc32 } from 'node:zlib';
 import type { TokenId, UserId } from '../../../protocol/ids.js';
+import type { Clock } from '../../clock.js';
 import type { Credentials, KeyRecord, TokenRecord } from '../credentials.js';
 import type { Committer } from './committer.js';
 import type { Tables } from './tables.js';
@@ -21,14 +22,16 @@ type Changes = Map<string, { readonly key: Buffer; readonly value: Buffer | unde
 export class LmdbCredentials implements Credentials {
   readonly #tables: Tables;
   readonly #committer: Committer;
+  readonly #clock: Clock;
   /** What is on its way to disk: looked at first, so that two writers see one another. */
   readonly #pending: Changes = new Map();
   /** Tokens that were just looked up: opening a session asks twice. Emptied by every change. */
   readonly #recent = new Map<string, TokenRecord>();
 
-  constructor(tables: Tables, committer: Committer) {
+  constructor(tables: Tables, committer: Committer, clock: Clock) {
     this.#tables = tables;
     this.#committer = committer;
+    this.#clock = clock;
   }
 
   async putTokens(tokens: readonly TokenRecord[]): Promise<void> {
@@ -125,14 +128,18 @@ export class LmdbCredentials implements Credentials {
 
   async forget(before: number): Promise<void> {
     const changes: Changes = new Map();
+    let seen = 0;
     for (const name of this.#names(keyOf(KEY.tokenByHash, ''), undefined)) {
+      if (++seen % PAGE === 0) {
+        // There may be millions, and all else waits for this turn to end. What was seen goes first: it may be renewed.
+        await this.#write(changes);
+        changes.clear();
+        await new Promise<void>((resolve) => this.#clock.soon(resolve));
+      }
       const token = this.#record<TokenRecord>(name);
       if (token !== undefined && Math.min(token.revokedAt ?? Infinity, token.expiresAt) < before) {
         this.#dropToken(changes, token);
       }
-      if (changes.size < PAGE) continue;
-      await this.#write(changes);
-      changes.clear();
     }
     for (const key of await this.keys()) {
       const over = Math.min(key.revokedAt ?? Infinity, key.expiresAt ?? Infinity);
