@@ -132,6 +132,7 @@ export function cursorsConformance(engine: BucketsEngine): void {
       const stage = await open();
       await stage.push(3);
       const first = await stage.open('a', { dialect });
+      await stage.rest();
       for (let at = 0; at < 20; at++) {
         const other = user(`other-${at}`);
         await stage.open(`o${at}`, { user: other, dialect });
@@ -150,7 +151,14 @@ export function cursorsConformance(engine: BucketsEngine): void {
       const stage = await open();
       await stage.push(3);
       const first = await stage.open('a', { dialect });
+      const others = async (): Promise<void> => {
+        await stage.rest();
+        for (let at = 0; at < 20; at++) await stage.shown(ZERO_ID, userLog(user(`other-${at}`)));
+      };
+      for (let at = 0; at < 20; at++) await stage.push(1, { log: userLog(user(`other-${at}`)) });
+      await others();
       await stage.buckets.unregister(first.session, ALICE, 1, first.seq + 1);
+      await others();
       for (let at = 0; at < 20; at++) await stage.open(`o${at}`, { user: user(`other-${at}`), dialect });
       expect(await opened(stage, 'b', { dialect: 'native' }), dialect).toMatchObject({ sentBefore: stage.id(3) });
     }

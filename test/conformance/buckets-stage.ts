@@ -180,6 +180,14 @@ export class Stage {
     await this.buckets.flush();
   }
 
+  /** A quiet moment: whatever an engine puts off, it has done. */
+  async rest(): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      this.clock.pass(2_000);
+      await this.buckets.flush();
+    }
+  }
+
   async maintain(): Promise<void> {
     await this.buckets.maintain();
     await this.buckets.flush();
