@@ -153,7 +153,7 @@ function announceToCommands(config: Config, server: RunningServer, options: Serv
   });
 }
 
-/** The first signal that asks for a stop; a second SIGINT, or SIGTERM after it, ends the process at once. */
+/** The first signal that asks for a stop. A SIGINT after it ends the process at once. */
 function nextSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let asked = false;

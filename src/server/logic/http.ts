@@ -69,6 +69,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
     acceptor,
     access,
     tokens: new Tokens(options),
+    connections: { refused: 0 },
     stopped: stopped.signal,
   };
   const app = createApp(options, context, registerNative);
@@ -155,6 +156,7 @@ function createApp(options: LogicHttpOptions, context: RouteContext, register: R
     },
   });
   app.server.maxConnections = options.maxConnections ?? 4_096;
+  app.server.on('drop', () => context.connections.refused++);
   app.decorateRequest('caller');
   app.setValidatorCompiler(compileValidator);
   app.setSerializerCompiler(compileSerializer);

@@ -11,6 +11,8 @@ export interface MetricSources {
   readonly acceptor: Acceptor;
   readonly queue: Queue;
   readonly buckets: Buckets;
+  /** HTTP connections that were closed at once. */
+  readonly connections: { readonly refused: number };
   /** What the job of this process did, by name; undefined: none runs here. */
   readonly job?: (() => Readonly<Record<string, number>>) | undefined;
 }
@@ -38,6 +40,8 @@ export class Metrics {
     this.#push(scrape);
     this.#queue(scrape);
     this.#store(scrape);
+    const { refused } = this.#sources.connections;
+    scrape.counter('imgo_http_refused_connections_total', 'Connections closed at once: there were too many', refused);
     for (const [event, count] of Object.entries(this.#sources.job?.() ?? {})) {
       scrape.counter('imgo_job_events_total', 'What the job did, by kind', count, { event: metricName(event) });
     }

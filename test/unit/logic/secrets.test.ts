@@ -97,6 +97,21 @@ test('metrics have names by the rules and bounded labels', async () => {
   expect(text).toContain('process_cpu_seconds_total');
 });
 
+test('a connection above the bound is closed at once and counted', async () => {
+  await using setup = await setUp({ http: { maxConnections: 1 } });
+  const base = setup.http.addresses().http;
+  const { hostname, port } = new URL(base);
+  const first = connect(Number(port), hostname);
+  await new Promise((resolve) => first.once('connect', resolve));
+  const second = connect(Number(port), hostname);
+  second.on('error', () => undefined);
+  await new Promise((resolve) => second.once('close', resolve));
+  first.destroy();
+  await expect
+    .poll(async () => (await call(base, 'GET', '/metrics').catch(() => undefined))?.text)
+    .toMatch(/^imgo_http_refused_connections_total [1-9]/m);
+});
+
 test('readiness follows the store', async () => {
   await using setup = await setUp({ http: {} });
   const base = setup.http.addresses().http;

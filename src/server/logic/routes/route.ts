@@ -23,6 +23,8 @@ export interface RouteContext extends PushParts {
   readonly acceptor: Acceptor;
   readonly access: Access;
   readonly tokens: Tokens;
+  /** Connections to the HTTP ports that were closed at once, for there were too many. */
+  readonly connections: { refused: number };
   readonly log: LogicLogger;
   readonly version: string;
   /** Counters of the job in this process. */
