@@ -35,10 +35,13 @@ export function faultOfTest(root: string, { expect }: Mutant): string | undefine
   return named ? undefined : `${expect.file} has no test named like "${expect.test}"`;
 }
 
-/** A test file and the suites of test/ that it imports. */
-function sourcesOf(path: string): readonly string[] {
+/** A test file and the suites that it imports, and theirs; not what is under src. */
+function sourcesOf(path: string, seen = new Set<string>()): readonly string[] {
+  if (seen.has(path) || !existsSync(path)) return [];
+  seen.add(path);
   const source = readFileSync(path, 'utf8');
-  const imports = [...source.matchAll(/from '(\.{1,2}\/[^']+)\.js'/g)];
-  const suites = imports.map(([, name]) => join(path, '..', `${name}.ts`));
-  return [source, ...suites.filter((suite) => existsSync(suite)).map((suite) => readFileSync(suite, 'utf8'))];
+  const imports = [...source.matchAll(/from '(\.{1,2}\/[^']+)\.js'/g)].map(([, name]) =>
+    join(path, '..', `${name}.ts`),
+  );
+  return [source, ...imports.filter((each) => !each.includes('/src/')).flatMap((each) => sourcesOf(each, seen))];
 }
