@@ -13,6 +13,9 @@ const PROBE = join(HERE, 'probe.ts');
 const HOOKS = join(HERE, '../../scripts/typescript.mjs');
 const LAUNCHER = join(HERE, '../../bin/imgo');
 
+/** As in bin/imgo: bare servers are given the same. */
+const YOUNG = '--max-semi-space-size=4';
+
 /** A child that answers questions, each with a number of its own. */
 export class Child {
   readonly process: ChildProcess;
@@ -64,7 +67,7 @@ export class Child {
 
 /** Runs a script of this folder. */
 export function forkScript(script: string, args: readonly string[], probed: boolean): Child {
-  const execArgv = ['--import', HOOKS, ...(probed ? ['--expose-gc', '--import', PROBE] : [])];
+  const execArgv = ['--import', HOOKS, ...(probed ? ['--expose-gc', YOUNG, '--import', PROBE] : [])];
   const env = probed ? { ...process.env, NODE_OPTIONS } : process.env;
   return new Child(fork(join(HERE, script), args, { execArgv, env }));
 }

@@ -118,6 +118,7 @@ export class Listeners {
       serveRaw(core, socket, kind);
       this.#web.emit('connection', socket);
     } else serveTcp(core, socket, kind, (session, first) => this.#sniff(session, socket, first));
+    forgetPeer(socket);
   }
 
   /** goim's port speaks both: an HTTP request begins with `G`, which no frame of a client can. */
@@ -148,4 +149,9 @@ export class Listeners {
     }
     return false;
   }
+}
+
+/** Node keeps the answer to `remoteAddress` with the socket; the session has what is needed of it. */
+function forgetPeer(socket: Socket & { _peername?: object | undefined }): void {
+  if (socket._peername !== undefined) socket._peername = undefined;
 }

@@ -26,7 +26,8 @@ const REGISTERED: RegisterResult = Object.freeze({ kind: 'registered', replaced:
 
 export class SessionTable {
   readonly #byId = new Map<SessionId, Live>();
-  readonly #byUser = new Map<UserId, Live[]>();
+  /** One, or several. */
+  readonly #byUser = new Map<UserId, Live | Live[]>();
   /** Those whose ids have a prefix, by it: up to and with their last dot. */
   readonly #byPrefix = new Map<string, Set<Live>>();
   readonly #incarnations = new Map<NodeId, number>();
@@ -46,7 +47,7 @@ export class SessionTable {
     if (record.incarnation < incarnation) return REGISTERED;
     if (record.incarnation > incarnation) this.#incarnations.set(record.comet, record.incarnation);
 
-    const lives = record.user === undefined ? undefined : this.#byUser.get(record.user);
+    const lives = record.user === undefined ? undefined : this.#livesOf(record.user);
     if (lives === undefined && last === undefined) {
       // Nobody to compare with: the usual case, and the only one while a million reconnect.
       this.#add({ record, position: ZERO_ID, opened: false });
@@ -110,17 +111,17 @@ export class SessionTable {
 
   /** Of a user, for an answer. */
   of(user: UserId): readonly SessionRecord[] {
-    const lives = this.#byUser.get(user);
+    const lives = this.#livesOf(user);
     return lives === undefined ? NOBODY : lives.map((live) => live.record);
   }
 
   statesOf(user: UserId): readonly SessionState[] {
-    return (this.#byUser.get(user) ?? []).map(stateOf);
+    return (this.#livesOf(user) ?? []).map(stateOf);
   }
 
   /** Positions of the user's open sessions: what retention must keep for them. */
   holds(user: UserId): readonly MessageId[] {
-    const lives = this.#byUser.get(user);
+    const lives = this.#livesOf(user);
     if (lives === undefined) return [];
     const holds: MessageId[] = [];
     for (const live of lives) if (live.opened) holds.push(live.position);
@@ -129,7 +130,7 @@ export class SessionTable {
 
   /** Whether a session of this device, other than `except`, has an open cursor. */
   isOpen(user: UserId, device: DeviceKey, except?: SessionId): boolean {
-    const lives = this.#byUser.get(user);
+    const lives = this.#livesOf(user);
     if (lives === undefined) return false;
     return lives.some((live) => live.opened && live.record.device === device && live.record.session !== except);
   }
@@ -187,7 +188,7 @@ export class SessionTable {
   }
 
   #source({ user, prefix }: { readonly user?: UserId; readonly prefix?: string }): Iterable<Live> {
-    if (user !== undefined) return this.#byUser.get(user) ?? [];
+    if (user !== undefined) return this.#livesOf(user) ?? [];
     return prefix?.endsWith('.') === true ? (this.#byPrefix.get(prefix) ?? []) : this.#byId.values();
   }
 
@@ -196,6 +197,11 @@ export class SessionTable {
     if (now - this.#rotatedAt < TOMBSTONES_MS) return;
     this.#rotatedAt = now;
     this.#rotate();
+  }
+
+  #livesOf(user: UserId): readonly Live[] | undefined {
+    const lives = this.#byUser.get(user);
+    return lives === undefined || Array.isArray(lives) ? lives : [lives];
   }
 
   #add(live: Live): void {
@@ -209,8 +215,9 @@ export class SessionTable {
     }
     if (user === undefined) return;
     const lives = this.#byUser.get(user);
-    if (lives === undefined) this.#byUser.set(user, [live]);
-    else lives.push(live);
+    if (lives === undefined) this.#byUser.set(user, live);
+    else if (Array.isArray(lives)) lives.push(live);
+    else this.#byUser.set(user, [lives, live]);
   }
 
   #remove(session: SessionId, stamp: Stamp): void {
@@ -222,9 +229,10 @@ export class SessionTable {
     if (same?.delete(live) === true && same.size === 0) this.#byPrefix.delete(prefix);
     const { user } = live.record;
     if (user !== undefined) {
-      const rest = (this.#byUser.get(user) ?? []).filter((other) => other !== live);
-      if (rest.length === 0) this.#byUser.delete(user);
-      else this.#byUser.set(user, rest);
+      const rest = (this.#livesOf(user) ?? []).filter((other) => other !== live);
+      const [only] = rest;
+      if (only === undefined) this.#byUser.delete(user);
+      else this.#byUser.set(user, rest.length === 1 ? only : rest);
     }
     this.#bury(session, { incarnation: stamp.incarnation, seq: stamp.seq });
   }

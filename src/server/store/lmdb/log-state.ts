@@ -12,12 +12,15 @@ import type { Tables } from './tables.js';
 /** Keys looked at to go on below an entry that is damaged; older entries than that are given up. */
 const SEARCH_KEYS = 100_000;
 
+/** The columns of every index that is empty: most logs of sessions are. Never pushed onto. */
+const NONE: number[] = [];
+
 /** Kept entries, oldest first, from `first` on: parallel arrays, small because there may be many. */
 export class EntryIndex {
-  epochs: number[] = [];
-  ns: number[] = [];
-  bytes: number[] = [];
-  expires: number[] = [];
+  epochs = NONE;
+  ns = NONE;
+  bytes = NONE;
+  expires = NONE;
   first = 0;
   /** What comes before the oldest of these; entries up to it are kept too, but not in here yet. */
   below: MessageId;
@@ -35,6 +38,13 @@ export class EntryIndex {
   }
 
   push(id: MessageId, bytes: number, expiresAt: number): void {
+    if (this.ns === NONE) {
+      this.epochs = [id.epoch];
+      this.ns = [id.n];
+      this.bytes = [bytes];
+      this.expires = [expiresAt];
+      return;
+    }
     this.epochs.push(id.epoch);
     this.ns.push(id.n);
     this.bytes.push(bytes);
@@ -55,6 +65,7 @@ export class EntryIndex {
   }
 
   truncate(length: number): void {
+    if (length === this.end) return;
     this.epochs.length = length;
     this.ns.length = length;
     this.bytes.length = length;
@@ -64,6 +75,11 @@ export class EntryIndex {
   /** Lets go of what `first` has passed. */
   compact(): void {
     if (this.first < 32 && this.first < this.end) return;
+    if (this.first === this.end) {
+      this.epochs = this.ns = this.bytes = this.expires = NONE;
+      this.first = 0;
+      return;
+    }
     this.epochs = this.epochs.slice(this.first);
     this.ns = this.ns.slice(this.first);
     this.bytes = this.bytes.slice(this.first);
@@ -95,7 +111,6 @@ interface Before {
 
 export class LogState implements LogRecord {
   readonly name: LogName;
-  readonly utf8: Buffer;
   readonly user: UserId | undefined;
   readonly keep: Retention;
   head: MessageId;
@@ -120,7 +135,6 @@ export class LogState implements LogRecord {
 
   constructor(name: LogName, options: BucketsOptions, record: LogRecord | undefined) {
     this.name = name;
-    this.utf8 = Buffer.from(name, 'utf8');
     const parsed = parseLogName(name);
     this.user = parsed?.kind === 'user' ? parsed.user : undefined;
     this.keep = retentionOf(name, options);
@@ -137,6 +151,11 @@ export class LogState implements LogRecord {
     this.set = record?.set ?? emptyDevices();
     this.durableHead = this.head;
     this.index = new EntryIndex(this.head);
+  }
+
+  /** The name as keys have it. Made when it is asked for: kept, it would cost more than the rest of an idle log. */
+  get utf8(): Buffer {
+    return Buffer.from(this.name, 'utf8');
   }
 
   /** Before the first change in a transaction: remembers what a failure puts back. True: this is the first. */

@@ -91,7 +91,8 @@ export class Recording {
       if (due.length >= SLICE && !this.all) break;
       due.push(state);
     }
-    return due.sort((a, b) => Buffer.compare(a.utf8, b.utf8));
+    const keyed = due.map((state) => ({ state, key: state.utf8 }));
+    return keyed.sort((a, b) => Buffer.compare(a.key, b.key)).map(({ state }) => state);
   }
 
   /** Writes how far records go: when it must fall, and from time to time. Called when those that are due are written. */
