@@ -80,7 +80,7 @@ async function listPages<T extends object>(
     if (items.length > 0) await output.items(items, { columns, none: '' });
     shown += items.length;
     if (shown < limit) continue;
-    output.note(`The first ${limit} are shown; --limit N shows more.`);
+    output.note(`At most ${limit} are shown; --limit N allows more.`);
     break;
   }
   if (shown === 0 && !output.json) output.note('Nobody.');
