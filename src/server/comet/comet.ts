@@ -146,7 +146,9 @@ class CometRole implements Comet {
     if (fence.renewed(incarnation, sentAt, holdsMs) && !first) fence.suspended = true;
     if (wasOpen || first || !fence.open) return;
     // The lease had run out and was held all the same: nobody was told, but sources stand still until they are asked.
-    void rereadHeads(this.#core);
+    rereadHeads(this.#core).catch((error: unknown) => {
+      this.#parts.log.warn({ error: String(error) }, 'heads could not be read again');
+    });
   }
 
   #rejoined(): void {

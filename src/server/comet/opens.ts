@@ -11,12 +11,17 @@ interface Doom {
   readonly code: DisconnectName;
 }
 
+/** What is remembered by name; beyond it all that is under way is closed, and comes again. */
+const MOST_DOOMED = 1_000;
+
 /** Opens under way, by ticket, and what must not come of them. */
 export class Opens {
   #last = 0;
   /** In the order of their tickets. */
   readonly #underWay = new Set<number>();
   #doomed: Doom[] = [];
+  /** Opens up to this ticket close, whoever they are. */
+  #closesTo = 0;
 
   /** An open begins. */
   begin(): number {
@@ -27,12 +32,18 @@ export class Opens {
 
   /** What `target` names is to be closed, also if it is not here yet. */
   doom(target: DisconnectTarget, code: DisconnectName): void {
-    if (this.#underWay.size > 0) this.#doomed.push({ ticket: this.#last, target, code });
+    if (this.#underWay.size === 0) return;
+    if (this.#doomed.length < MOST_DOOMED) this.#doomed.push({ ticket: this.#last, target, code });
+    else {
+      this.#doomed = [];
+      this.#closesTo = this.#last;
+    }
   }
 
   /** An open has ended. With a reply: why the session has to close at once, if it has. */
   end(ticket: number, reply: OpenReply | undefined): DisconnectName | undefined {
     this.#underWay.delete(ticket);
+    if (ticket <= this.#closesTo) return 'unavailable';
     if (this.#doomed.length === 0) return undefined;
     const doom = this.#doomed.find((one) => one.ticket >= ticket && reply !== undefined && names(one.target, reply));
     const [oldest] = this.#underWay;

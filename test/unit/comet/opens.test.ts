@@ -49,6 +49,15 @@ describe('opens under way', () => {
     expect(opens.end(second, reply)).toBeUndefined();
   });
 
+  test('all close when more was asked to close than is remembered; later ones go on', () => {
+    const opens = new Opens();
+    const before = [opens.begin(), opens.begin()];
+    for (let n = 0; n <= 1_000; n++) opens.doom({ kind: 'session', session: `other${n}` as SessionId }, 'kicked');
+    const after = opens.begin();
+    expect(before.map((ticket) => opens.end(ticket, reply))).toEqual(['unavailable', 'unavailable']);
+    expect(opens.end(after, reply)).toBeUndefined();
+  });
+
   test('an anonymous session is not named by nobody', () => {
     const opens = new Opens();
     const ticket = opens.begin();
