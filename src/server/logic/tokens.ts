@@ -30,6 +30,8 @@ export interface NewToken {
 
 export class Tokens {
   readonly #parts: LogicParts;
+  /** By hash: the choice under way. The next one for the same token looks after it. */
+  readonly #choosing = new Map<string, Promise<unknown>>();
 
   constructor(parts: LogicParts) {
     this.#parts = parts;
@@ -64,13 +66,25 @@ export class Tokens {
    * @throws ImgoError token_weak, token_taken, invalid_request
    */
   async choose(user: UserId, secret: string, ttlMs: number | undefined): Promise<TokenRecord> {
-    const { clock, credentials, options } = this.#parts;
+    const { options } = this.#parts;
     const bytes = Buffer.byteLength(secret);
     if (bytes === 0 || bytes > CHOSEN_TOKEN_MAX) {
       throw new ImgoError('invalid_request', { detail: `a token has 1 to ${CHOSEN_TOKEN_MAX} bytes` });
     }
     if (bytes < CHOSEN_TOKEN_MIN && !options.weakTokens) throw new ImgoError('token_weak', { limit: CHOSEN_TOKEN_MIN });
     const hash = secretHash(secret);
+    const before = this.#choosing.get(hash) ?? Promise.resolve();
+    const choice = before.then(() => this.#choose(user, hash, ttlMs));
+    const over = choice.catch(() => undefined);
+    this.#choosing.set(hash, over);
+    void over.then(() => {
+      if (this.#choosing.get(hash) === over) this.#choosing.delete(hash);
+    });
+    return choice;
+  }
+
+  async #choose(user: UserId, hash: string, ttlMs: number | undefined): Promise<TokenRecord> {
+    const { clock, credentials, options } = this.#parts;
     const known = await credentials.tokenByHash(hash);
     if (known !== undefined && known.user !== user) throw new ImgoError('token_taken');
     const createdAt = clock.now();

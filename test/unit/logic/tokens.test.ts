@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { UserId } from '../../../src/protocol/ids.js';
+import { systemClock } from '../../../src/server/clock.js';
+import { logicDefaults } from '../../../src/server/logic/options.js';
 import { secretHash } from '../../../src/server/logic/secrets.js';
+import { Tokens } from '../../../src/server/logic/tokens.js';
 import { call, type Setup, setUp } from './setup.js';
 
 let setup: Setup;
@@ -14,6 +18,28 @@ afterAll(async () => {
 });
 
 const create = (body: unknown) => call(base, 'POST', '/v1/tokens', JSON.stringify(body));
+
+test('of users that choose the same token at the same time one gets it, and renewing it at the same time is one token', async () => {
+  const { credentials, registry, buckets } = setup;
+  const parts = {
+    credentials,
+    registry,
+    buckets,
+    clock: systemClock,
+    options: logicDefaults,
+    cometFor: () => undefined,
+  };
+  const tokens = new Tokens(parts);
+  const secret = 'chosen by two at the same time';
+  const outcomes = await Promise.allSettled(
+    ['first', 'second', 'first', 'third'].map((name) => tokens.choose(name as UserId, secret, undefined)),
+  );
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected']);
+  expect(outcomes[1]).toMatchObject({ reason: { code: 'token_taken' } });
+  const ids = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value.id] : []));
+  expect(new Set(ids).size).toBe(1);
+  expect((await credentials.tokenByHash(secretHash(secret)))?.user).toBe('first');
+});
 
 describe('POST /v1/tokens', () => {
   test('tells the token once; only its hash is kept', async () => {
