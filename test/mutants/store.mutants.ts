@@ -4,15 +4,23 @@ import type { Mutant } from './mutant.js';
 
 const SUITE = { memory: 'memory', lmdb: 'lmdb' } as const;
 
-function mutant(name: string, file: string, find: string, replace: string, test: string, part?: string): Mutant {
+/** A mutant of the store that a test of the store must catch. */
+export function storeMutant(
+  name: string,
+  file: string,
+  find: string,
+  replace: string,
+  test: string,
+  part?: string,
+): Mutant {
   const expect = { file: `test/unit/store/${test}.test.ts`, ...(part === undefined ? {} : { test: part }) };
   return { name, file: `src/server/store/${file}`, find, replace, expect };
 }
 
 /** The mutants of src/server/store. */
 export const STORE_MUTANTS: readonly Mutant[] = [
-  mutant('another hash of logs', 'bucket.ts', '0x01000193', '0x01000197', 'bucket', 'never changes'),
-  mutant(
+  storeMutant('another hash of logs', 'bucket.ts', '0x01000193', '0x01000197', 'bucket', 'never changes'),
+  storeMutant(
     'a cursor that goes back',
     'retention.ts',
     'return maxId(stored, minId(given, head));',
@@ -20,7 +28,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'never back',
   ),
-  mutant(
+  storeMutant(
     'a cursor above the head',
     'retention.ts',
     'return maxId(stored, minId(given, head));',
@@ -28,7 +36,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'never above the head',
   ),
-  mutant(
+  storeMutant(
     'trimming by the fastest device',
     'retention.ts',
     'named = named === undefined ? cursor : minId(named, cursor);',
@@ -36,7 +44,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'a device that is away holds',
   ),
-  mutant(
+  storeMutant(
     'trimming under an open session',
     'retention.ts',
     'for (const hold of holds) floor = minId(floor, hold);',
@@ -44,7 +52,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'an open session holds',
   ),
-  mutant(
+  storeMutant(
     'an anonymous cursor that holds beside named devices',
     'retention.ts',
     'let floor = named ?? anonymous;',
@@ -52,7 +60,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'only while no named device exists',
   ),
-  mutant(
+  storeMutant(
     'entries kept beyond their age',
     'retention.ts',
     'return Math.min(record.expiresAt, record.acceptedAt + keep.ageMs);',
@@ -60,7 +68,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'age ends',
   ),
-  mutant(
+  storeMutant(
     'a log without a cap in bytes',
     'retention.ts',
     '(kept.bytes > keep.bytes && kept.messages > 1)',
@@ -68,7 +76,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'over its cap',
   ),
-  mutant(
+  storeMutant(
     'a log that drops one too many',
     'retention.ts',
     'kept.messages > keep.messages',
@@ -76,7 +84,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'over its cap',
   ),
-  mutant(
+  storeMutant(
     'millisecond ids that repeat',
     'retention.ts',
     'Math.max(lastMid + 1, acceptedAt)',
@@ -84,7 +92,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'millisecond ids',
   ),
-  mutant(
+  storeMutant(
     'a hole that is not told',
     'items.ts',
     'this.#gapTo(prev);',
@@ -92,7 +100,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'readers get a gap',
   ),
-  mutant(
+  storeMutant(
     'an expired entry that is not told',
     'items.ts',
     'this.#gapTo(id);\n  }',
@@ -100,7 +108,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'expired is a gap',
   ),
-  mutant(
+  storeMutant(
     'a forgotten log that is not told',
     'items.ts',
     'if (!isZeroId(this.#last)) this.#gapTo(idBefore(id));',
@@ -108,7 +116,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'that nobody knows',
   ),
-  mutant(
+  storeMutant(
     'a page that is larger than asked',
     'items.ts',
     'this.#bytes + length > this.#limit.bytes',
@@ -116,7 +124,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'cut by entries and by bytes',
   ),
-  mutant(
+  storeMutant(
     'repeated deliveries after a crash that are not flagged',
     'devices.ts',
     'mark.clean && !context.busy ? maxId(mark.sentTo, mark.cursor) : head',
@@ -124,7 +132,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'otherwise all up to the head',
   ),
-  mutant(
+  storeMutant(
     'sending by a session beside this one that is not flagged',
     'devices.ts',
     'mark.sentTo = maxId(mark.sentTo, end.clean ? minId(end.sentTo, end.head) : end.head);',
@@ -132,7 +140,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'beside another',
   ),
-  mutant(
+  storeMutant(
     'what was flagged once is forgotten at the next clean end',
     'devices.ts',
     'mark.sentTo = maxId(mark.sentTo, sentBefore);',
@@ -140,7 +148,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'however later sessions end',
   ),
-  mutant(
+  storeMutant(
     'a device that is clean while it is open',
     'devices.ts',
     'mark.clean = false;\n    mark.lastSeen = now;',
@@ -148,7 +156,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.lmdb,
     'unclean after a crash',
   ),
-  mutant(
+  storeMutant(
     'more devices than allowed',
     'devices.ts',
     'named.length <= Math.max(1, context.devicesPerUser)',
@@ -156,7 +164,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'at most N devices',
   ),
-  mutant(
+  storeMutant(
     'a forgotten device that is told nothing',
     'devices.ts',
     'return found?.cursor;',
@@ -164,7 +172,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'gets a gap should it return',
   ),
-  mutant(
+  storeMutant(
     'an open device that is forgotten',
     'devices.ts',
     'others.filter((mark) => !context.isOpen(mark.device))',
@@ -172,7 +180,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'is not forgotten while',
   ),
-  mutant(
+  storeMutant(
     'a position of the client that is not honoured',
     'devices.ts',
     'start = minId(given ?? mark.cursor, head);',
@@ -180,7 +188,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'a position of the client',
   ),
-  mutant(
+  storeMutant(
     'a late registration that wins',
     'sessions.ts',
     'last !== undefined && isOlder(record, last)',
@@ -188,7 +196,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'newer words win',
   ),
-  mutant(
+  storeMutant(
     'a late removal that wins',
     'sessions.ts',
     'if (isOlder(stamp, live.record)) return undefined;',
@@ -196,7 +204,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'a late removal',
   ),
-  mutant(
+  storeMutant(
     'a removal that is forgotten at once',
     'sessions.ts',
     'if (known === undefined || isOlder(known, stamp)) this.#bury(session, stamp);',
@@ -204,7 +212,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'overtakes its registration',
   ),
-  mutant(
+  storeMutant(
     'two live sessions of a device',
     'sessions.ts',
     'for (const old of replaced) this.#remove(old.session, old);',
@@ -212,7 +220,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'one live session a device',
   ),
-  mutant(
+  storeMutant(
     'one session more than the cap',
     'sessions.ts',
     'rest.length + 1 - Math.max(1, options.cap)',
@@ -220,7 +228,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'above the cap',
   ),
-  mutant(
+  storeMutant(
     'sessions of a dead comet that stay',
     'sessions.ts',
     'live.record.comet !== comet || live.record.incarnation === keep',
@@ -228,7 +236,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'a comet that is gone',
   ),
-  mutant(
+  storeMutant(
     'positions that go back',
     'sessions.ts',
     'if (position.epoch > epoch || (position.epoch === epoch && position.n > n)) live.position = position;',
@@ -236,7 +244,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'the positions of sessions',
   ),
-  mutant(
+  storeMutant(
     'memory: BEHIND that is not seen',
     'memory.ts',
     'if (compareIds(mark, group.lastSeen) < 0) {',
@@ -244,266 +252,12 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     SUITE.memory,
     'BEHIND',
   ),
-  mutant(
+  storeMutant(
     'memory: a repeated id that is appended again',
     'memory.ts',
     'if (compareIds(id, this.#marks[bucket] ?? ZERO_ID) <= 0) return this.#repeat(record);',
     'if (compareIds(id, ZERO_ID) <= 0) return this.#repeat(record);',
     SUITE.memory,
     'changes nothing',
-  ),
-  mutant(
-    'lmdb: BEHIND that is not seen',
-    'lmdb/engine.ts',
-    'if (compareIds(mark, group.lastSeen) < 0) {',
-    'if (compareIds(mark, mark) < 0) {',
-    SUITE.lmdb,
-    'BEHIND',
-  ),
-  mutant(
-    'lmdb: a repeated id that is appended again',
-    'lmdb/engine.ts',
-    'if (compareIds(record.id, this.marks.get(group.bucket)) <= 0) {',
-    'if (compareIds(record.id, ZERO_ID) <= 0) {',
-    SUITE.lmdb,
-    'changes nothing',
-  ),
-  mutant(
-    'lmdb: an answer before the commit',
-    'lmdb/committer.ts',
-    'const done = this.#tables.root.batch(() => {',
-    'const done = Promise.resolve(true); void this.#tables.root.batch(() => {',
-    SUITE.lmdb,
-  ),
-  mutant(
-    'lmdb: an epoch that follows the clock back',
-    'lmdb.ts',
-    'Math.max(last.epoch + 1, Math.floor(clock.now() / 1000))',
-    'Math.floor(clock.now() / 1000)',
-    SUITE.lmdb,
-    'higher epoch',
-  ),
-  mutant(
-    'lmdb: marks that are not written',
-    'lmdb/engine.ts',
-    'this.marks.build(slab);',
-    'void slab;',
-    SUITE.lmdb,
-    'is there after a restart',
-  ),
-  mutant(
-    'lmdb: a crash that leaves no trace of anonymous sessions',
-    'lmdb.ts',
-    'last.clean ? last.crashedEpoch : last.epoch',
-    'last.crashedEpoch',
-    SUITE.lmdb,
-    'anonymous session was sent before a crash',
-  ),
-  mutant(
-    'lmdb: a new named device that leaves no mark',
-    'lmdb/buckets.ts',
-    'if (session.device !== ANONYMOUS) return added || wasClean;',
-    'if (session.device !== ANONYMOUS) return added && !wasClean;',
-    SUITE.lmdb,
-    'unclean after a crash',
-  ),
-  mutant(
-    'lmdb: an idempotency key used twice in one transaction',
-    'lmdb/idempotency.ts',
-    'this.#pending.get(key) ?? this.#stored',
-    'this.#stored',
-    SUITE.lmdb,
-    'in one batch',
-  ),
-  mutant(
-    'lmdb: an idempotency key that outlives its day',
-    'lmdb/idempotency.ts',
-    'found.expiresAt > now ? found : undefined',
-    'found.expiresAt > 0 ? found : undefined',
-    SUITE.lmdb,
-    'is free at once',
-  ),
-  mutant(
-    'lmdb: idempotency records without a bound',
-    'lmdb/idempotency.ts',
-    'if (this.#bytes + cost - freed > this.#options.bytes) return false;',
-    'if (this.#bytes + cost - freed > Number.MAX_VALUE) return false;',
-    SUITE.lmdb,
-    'are bounded',
-  ),
-  mutant(
-    'lmdb: a damaged entry that is delivered',
-    'lmdb/layout.ts',
-    'if (view.getUint32(0, true) !== checksum(value, id)) return undefined;',
-    'if (view.getUint32(0, true) === checksum(value, id) + 1) return undefined;',
-    'folder',
-    'is not what was written',
-  ),
-  mutant(
-    'lmdb: a damaged entry that hides older ones',
-    'lmdb/log-state.ts',
-    'at = entry?.prev ?? this.#keyBelow(tables, at);',
-    'at = entry?.prev ?? this.trimmedTo;',
-    'folder',
-    'hides no other',
-  ),
-  mutant(
-    'lmdb: a file of something else that is opened',
-    'lmdb/check.ts',
-    'if (!isMeta || bytes.readUInt32LE(24) !== MAGIC)',
-    'if (!isMeta && bytes.readUInt32LE(24) !== MAGIC)',
-    'check',
-    'a head that is not one',
-  ),
-  mutant(
-    'lmdb: a page that is another',
-    'lmdb/check.ts',
-    'if (bytes.readBigUInt64LE(0) !== BigInt(page))',
-    'if (bytes.readBigUInt64LE(0) < 0n)',
-    'check',
-    'a page that is not itself',
-  ),
-  mutant(
-    'lmdb: a file that is cut',
-    'lmdb/check.ts',
-    'if (readSync(this.#descriptor, bytes, 0, bytes.length, page * this.#pageBytes) < bytes.length) {',
-    'if (readSync(this.#descriptor, bytes, 0, bytes.length, page * this.#pageBytes) < 0) {',
-    'check',
-    'a file that ends early',
-  ),
-  mutant(
-    'lmdb: an entry outside of its page',
-    'lmdb/check.ts',
-    'if (node < HEADER + upper || data > bytes.length)',
-    'if (node < 0)',
-    'check',
-    'an entry outside of its page',
-  ),
-  mutant(
-    'lmdb: a list of free pages beyond the file',
-    'lmdb/check.ts',
-    'if (highest > BigInt(this.#lastPage))',
-    'if (highest < 0n)',
-    'check',
-    'a free page that does not exist',
-  ),
-  mutant(
-    'lmdb: a newer format that is opened',
-    'lmdb/folder.ts',
-    'found !== undefined && found > FORMAT',
-    'found !== undefined && found > FORMAT + 1',
-    'folder',
-    'a newer format',
-  ),
-  mutant(
-    'lmdb: a lock of a live process that is taken',
-    'lmdb/folder.ts',
-    'if (holder !== undefined && (isAlive(holder) || tries > 5))',
-    'if (holder !== undefined && tries > 5)',
-    'folder',
-    'a lock of a live process',
-  ),
-  mutant(
-    'lmdb: a store shared with another process',
-    'lmdb/folder.ts',
-    'if (Number(pid) !== process.pid) throw',
-    'if (Number(pid) === 0) throw',
-    'lock.e2e',
-    'what the kernel knows',
-  ),
-  mutant(
-    'lmdb: a reserve that is not kept',
-    'lmdb/space.ts',
-    'full: freeBytes < this.#reserve ||',
-    'full: freeBytes < 0 ||',
-    'space',
-    'below the reserve',
-  ),
-  mutant(
-    'lmdb: free pages that do not count',
-    'lmdb/space.ts',
-    'this.#diskFree(this.#folder) + free * pageBytes',
-    'this.#diskFree(this.#folder) + free * 0',
-    'space',
-    'pages inside the store',
-  ),
-  mutant('lmdb: a failed commit that is not undone', 'lmdb/engine.ts', 'state.failed();', 'state.committed();', 'undo'),
-  mutant(
-    'lmdb: a full disk whose outcome is said to be unknown',
-    'lmdb/committer.ts',
-    'if (NO_ROOM.test(text) && this.#usable())',
-    'if (NO_ROOM.test(text) && !this.#usable())',
-    'undo',
-  ),
-  mutant(
-    'lmdb: a revoked token that is forgotten by a restart',
-    'lmdb/credentials.ts',
-    "changes.set(key.toString('latin1'), { key, value: encode(token) });\n    }\n    await",
-    "this.#pending.set(key.toString('latin1'), { key, value: encode(token) });\n    }\n    await",
-    'credentials',
-    'on disk when it resolves',
-  ),
-  mutant(
-    'lmdb: marks that a failed commit leaves moved',
-    'lmdb/engine.ts',
-    'this.marks.failed();',
-    'this.marks.committed();',
-    'undo',
-    'is refused entirely',
-  ),
-  mutant(
-    'lmdb: idempotency that a failed commit leaves behind',
-    'lmdb/engine.ts',
-    'this.idempotency.failed();',
-    'void this.idempotency;',
-    'undo',
-    'is refused entirely',
-  ),
-  mutant(
-    'lmdb: a commit where the disk has no room',
-    'lmdb/committer.ts',
-    'if (!this.#disk.hasRoom()) {',
-    'if (this.#disk === undefined) {',
-    'space',
-    'is not asked to commit',
-  ),
-  mutant(
-    'lmdb: entries that no record counts are lost by a restart',
-    'lmdb/recording.ts',
-    'if (compareIds(id, state.head) <= 0) continue;',
-    'if (compareIds(id, id) <= 0) continue;',
-    SUITE.lmdb,
-    'is there after a restart',
-  ),
-  mutant(
-    'lmdb: an entry below those recorded is lost by a restart',
-    'lmdb/recording.ts',
-    'if (compareIds(id, this.#recordedTo) <= 0) this.#recordedTo = idBefore(id);',
-    'void idBefore;',
-    SUITE.lmdb,
-    'below others',
-  ),
-  mutant(
-    'lmdb: an anonymous session that vanished and is taken for clean',
-    'lmdb/buckets.ts',
-    'else state.crashedTo = state.durableHead;',
-    'else void state.durableHead;',
-    SUITE.lmdb,
-    'that vanished',
-  ),
-  mutant(
-    'lmdb: an acknowledgement without a mark that is lost',
-    'lmdb/buckets.ts',
-    'if (found !== undefined || device !== ANONYMOUS || user === undefined) return found;',
-    'if (found !== undefined || device !== ANONYMOUS || user !== undefined) return found;',
-    SUITE.lmdb,
-    'took is not delivered again',
-  ),
-  mutant(
-    'lmdb: a cache that forgets what the disk does not know',
-    'lmdb/log-cache.ts',
-    'if (!one.pinned) continue;',
-    'if (one.pinned) continue;',
-    SUITE.lmdb,
   ),
 ];
