@@ -1,9 +1,14 @@
 // Starts and ends real servers through bin/imgo, as a user would.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export const LAUNCHER = fileURLToPath(new URL('../../bin/imgo', import.meta.url));
+
+/** Run files of servers under test: not where the commands of whoever works here look for a server. */
+const UNSEEN = join(tmpdir(), 'imgo-servers-under-test');
 
 export interface Ready {
   readonly pid: number;
@@ -27,7 +32,7 @@ export interface RunningServer {
 export async function startServer(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
   const child = spawn(LAUNCHER, ['serve', '--json', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
+    env: { ...process.env, XDG_STATE_HOME: UNSEEN, ...env },
   });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
