@@ -68,8 +68,13 @@ export class Space implements Disk {
 }
 
 function diskFree(folder: string): number {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    // A folder of which nothing can be known has no room.
+    return 0;
+  }
 }
 
 function mebibytes(bytes: number): string {
