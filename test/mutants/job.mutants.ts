@@ -47,8 +47,8 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'apply.ts',
     'marks.set(group.bucket, result.mark);',
     'marks.set(group.bucket, result.mark); this.#seen.set(group.bucket, result.mark);',
-    SIMULATION,
-    RUNS,
+    JOB,
+    'keeps what it saw',
   ),
   job(
     'the queue goes back to the highest mark that was lost',

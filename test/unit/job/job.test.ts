@@ -400,6 +400,35 @@ describe('the job', () => {
     expect(job.counters.behind).toBe(1);
   });
 
+  test('keeps what it saw of a store that lost writes until every comet is marked', async () => {
+    const seen: number[] = [];
+    const { comet, session, push, registry } = bench({
+      clock: hurried,
+      through: (store) => ({
+        apply: async (groups) => {
+          const [group] = groups;
+          seen.push(group?.lastSeen.n ?? -1);
+          // The write of the first push is lost; nothing has been written since.
+          if (seen.length === 2 || seen.length === 3) return [{ kind: 'behind', mark: ZERO_ID }];
+          return store.apply(groups);
+        },
+      }),
+    });
+    const a = await comet('a');
+    await session(a, '1');
+    const { id } = await push(user('1'), 'x');
+    await expect.poll(() => a.bodies).toEqual(['x']);
+    const comets = registry.comets.bind(registry);
+    registry.comets = async () => {
+      registry.comets = comets;
+      throw new Error('the registry is away');
+    };
+    await push(user('1'), 'y');
+    // Were the lost mark believed at once, the third attempt would be applied over the hole, and nobody would re-read.
+    expect(seen).toEqual([0, id.n, id.n, 0]);
+    expect(await registry.renew(a.lease)).toMatchObject({ kind: 'renewed', resync: expect.any(Number) });
+  });
+
   test('an ephemeral message that waited too long in whatever queue is dropped', async () => {
     const { buckets, registry, comet, comets } = bench();
     const a = await comet('a');
