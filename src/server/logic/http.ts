@@ -22,6 +22,7 @@ import { registerKicks, registerSessions } from './routes/sessions.js';
 import { registerTokens } from './routes/tokens.js';
 import { compileSerializer, compileValidator, describeApi } from './schemas.js';
 import type { Logic } from './sessions.js';
+import { SlowBodies } from './slow-bodies.js';
 import { Tokens } from './tokens.js';
 
 /** Where to listen. Port 0: any free one. */
@@ -64,12 +65,14 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const acceptor = new Acceptor(options);
   const access = new Access(options);
   const stopped = new AbortController();
+  const slowBodies = new SlowBodies(options.clock, options.options.bodyMs);
   const context: RouteContext = {
     ...options,
     acceptor,
     access,
     tokens: new Tokens(options),
     connections: { refused: 0 },
+    slowBodies,
     stopped: stopped.signal,
   };
   const app = createApp(options, context, registerNative);
@@ -104,6 +107,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
       });
       await close();
       options.clock.clear(late);
+      slowBodies.stop();
     },
   };
 }
@@ -174,6 +178,7 @@ function createApp(options: LogicHttpOptions, context: RouteContext, register: R
     reply.header('allow', allowed.join(', '));
     return sendProblem(reply, new ImgoError('method_not_allowed', { method: request.method }));
   });
+  context.slowBodies.watch(app);
   app.addHook('onRequest', (request, reply, done) => {
     try {
       request.caller = KEYLESS;

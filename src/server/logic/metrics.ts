@@ -13,6 +13,8 @@ export interface MetricSources {
   readonly buckets: Buckets;
   /** HTTP connections that were closed at once. */
   readonly connections: { readonly refused: number };
+  /** Connections that were cut because a body took too long. */
+  readonly slowBodies: { readonly cut: number };
   /** What the job of this process did, by name; undefined: none runs here. */
   readonly job?: (() => Readonly<Record<string, number>>) | undefined;
 }
@@ -42,6 +44,8 @@ export class Metrics {
     this.#store(scrape);
     const { refused } = this.#sources.connections;
     scrape.counter('imgo_http_refused_connections_total', 'Connections closed at once: there were too many', refused);
+    const { cut } = this.#sources.slowBodies;
+    scrape.counter('imgo_http_slow_bodies_total', 'Connections closed because a body took too long', cut);
     for (const [event, count] of Object.entries(this.#sources.job?.() ?? {})) {
       scrape.counter('imgo_job_events_total', 'What the job did, by kind', count, { event: metricName(event) });
     }

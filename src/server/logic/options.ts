@@ -25,6 +25,8 @@ export interface LogicOptions {
   readonly payloadBytes: number;
   /** Body of one request, and one line of a batch. */
   readonly requestBytes: number;
+  /** How long the body of one request may take to arrive (a batch: to begin). */
+  readonly bodyMs: number;
   /** Users named by one push. */
   readonly usersPerPush: number;
   /** `delivery.ttl`: how long a message for a user is kept unless the push says otherwise. */
@@ -49,6 +51,7 @@ export const logicDefaults: LogicOptions = {
   weakTokens: false,
   payloadBytes: 64 * 1024,
   requestBytes: 1024 * 1024,
+  bodyMs: 30_000,
   usersPerPush: 10_000,
   userTtlMs: 7 * 86_400_000,
   roomTtlMs: 3_600_000,

@@ -8,6 +8,7 @@ import type { Acceptor } from '../accept.js';
 import type { Access, Caller } from '../access.js';
 import type { GoimNodes, LogicLogger, PushParts } from '../options.js';
 import type { Logic } from '../sessions.js';
+import type { SlowBodies } from '../slow-bodies.js';
 import type { Tokens } from '../tokens.js';
 
 declare module 'fastify' {
@@ -25,6 +26,7 @@ export interface RouteContext extends PushParts {
   readonly tokens: Tokens;
   /** Connections to the HTTP ports that were closed at once, for there were too many. */
   readonly connections: { refused: number };
+  readonly slowBodies: SlowBodies;
   readonly log: LogicLogger;
   readonly version: string;
   /** Counters of the job in this process. */
