@@ -453,4 +453,11 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     replace: 'if (outlet.held',
     expect: { file: 'test/unit/comet/races.test.ts', test: 'is held when it comes back to a topic' },
   },
+  {
+    name: 'who lost its place without being told stays',
+    file: 'src/server/logic/sessions.ts',
+    find: 'user !== undefined && !registered.has(session)',
+    replace: 'user !== undefined && registered.has(session) && !registered.has(session)',
+    expect: { file: 'test/unit/comet/races.test.ts', test: 'lost its place without being told' },
+  },
 ];

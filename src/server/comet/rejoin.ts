@@ -62,6 +62,8 @@ export async function revalidateAll(core: CometCore): Promise<void> {
 export async function resync(core: CometCore): Promise<void> {
   for (const batch of batches(core)) {
     await register(core, batch);
+    // A revocation that came while a session was not registered did not find it.
+    await revalidate(core, batch);
     await pause(core.clock, PAUSE_MS);
   }
   await core.topics.reregister();

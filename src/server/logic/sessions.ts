@@ -145,11 +145,21 @@ class LogicSessions implements Logic {
 
   async revalidate(handles: readonly SessionHandle[]) {
     const close: { session: SessionId; code: DisconnectName }[] = [];
-    for (const { session, token } of handles) {
+    const registered = await this.#registered(handles);
+    for (const { session, token, user } of handles) {
       const code = this.kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
-      if (code !== undefined) close.push({ session, code });
+      // Whoever took its place could not say so: nothing reaches it any more, so it has to come back.
+      const lost = user !== undefined && !registered.has(session) ? 'fenced' : undefined;
+      if (code !== undefined || lost !== undefined) close.push({ session, code: code ?? lost ?? 'fenced' });
     }
     return close;
+  }
+
+  /** Of these users, the sessions that the router knows. */
+  async #registered(handles: readonly SessionHandle[]): Promise<ReadonlySet<SessionId>> {
+    const users = new Set(handles.flatMap(({ user }) => user ?? []));
+    const sessions = users.size === 0 ? [] : await this.#parts.buckets.sessionsOf([...users]);
+    return new Set(sessions.flat().map(({ session }) => session));
   }
 
   async reregister(handles: readonly SessionHandle[]): Promise<void> {

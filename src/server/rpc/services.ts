@@ -2,14 +2,20 @@
  * What the roles ask of each other. In one process these are plain calls; apart, their remote twins stand beside this
  * file. Everything is serialisable; every call has a deadline of its caller's; errors are ImgoErrors by code.
  */
-import type { DisconnectName } from '../../protocol/disconnect.js';
+
 import type { Dialect, Transport } from '../../protocol/dialect.js';
+import type { DisconnectName } from '../../protocol/disconnect.js';
 import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
 import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
 
 /** Who says it is who. */
 export type Credential =
-  | { readonly kind: 'token'; readonly token: string; /** goim's `mid` beside a token: must equal the token's user. */ readonly mid?: string; /** goim's key. */ readonly key?: string }
+  | {
+      readonly kind: 'token';
+      readonly token: string /** goim's `mid` beside a token: must equal the token's user. */;
+      readonly mid?: string /** goim's key. */;
+      readonly key?: string;
+    }
   /** goim's own port only: an identity that nobody verified. `user` undefined: mid 0 or absent. */
   | { readonly kind: 'stated'; readonly user: UserId | undefined; readonly key: string };
 
@@ -70,8 +76,10 @@ export interface LogicService {
   closeTopic(comet: CometIdentity, topic: LogName): Promise<void>;
   /** Members of a room over all comets. */
   presence(room: RoomId): Promise<number>;
-  /** Which of these sessions must close, and why (expired, revoked, forgotten tokens). Every 60 s and after a fence. */
-  revalidate(handles: readonly SessionHandle[]): Promise<readonly { readonly session: SessionId; readonly code: DisconnectName }[]>;
+  /** Which of these sessions must close, and why (expired, revoked, forgotten tokens; not registered). Every 60 s, after a fence and a resync. */
+  revalidate(
+    handles: readonly SessionHandle[],
+  ): Promise<readonly { readonly session: SessionId; readonly code: DisconnectName }[]>;
   /** After a fence: registers these sessions again under the new incarnation. */
   reregister(handles: readonly SessionHandle[]): Promise<void>;
 }

@@ -77,6 +77,21 @@ test('a session that registers again does not take the place of a newer one of i
   expect(parseDisconnect(Buffer.from((await older.next(Op.DISCONNECT)).body))).toMatchObject({ code: 4104 });
 });
 
+test('a session that lost its place without being told has to come back', async () => {
+  await using live = await Live.start();
+  await live.native({ token: await live.token('u', 'phone') });
+  await live.native({ token: await live.token('v', 'phone') });
+  const [[lost], [kept]] = (await live.buckets.sessionsOf(['u' as UserId, 'v' as UserId])) as [
+    readonly OpenReply['handle'][],
+    readonly OpenReply['handle'][],
+  ];
+  const handles = [lost as OpenReply['handle'], kept as OpenReply['handle']];
+  expect(await live.logic.revalidate(handles)).toEqual([]);
+  // Another took its place, and the logic that was to tell its comet died.
+  await live.buckets.unregister(handles[0]?.session as SessionId, 'u' as UserId, handles[0]?.incarnation ?? 0, 1e6);
+  expect(await live.logic.revalidate(handles)).toEqual([{ session: handles[0]?.session, code: 'fenced' }]);
+});
+
 test('sessions of different devices, and anonymous ones, register again beside each other', async () => {
   await using live = await Live.start();
   await live.native({ token: await live.token('u', 'phone') });
