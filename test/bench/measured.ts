@@ -14,7 +14,7 @@ const HOOKS = join(HERE, '../../scripts/typescript.mjs');
 const LAUNCHER = join(HERE, '../../bin/imgo');
 
 /** As in bin/imgo: bare servers are given the same. */
-const YOUNG = '--max-semi-space-size=4';
+const YOUNG = '--max-semi-space-size=16';
 
 /** A child that answers questions, each with a number of its own. */
 export class Child {
