@@ -72,7 +72,7 @@ export const COMET_MUTANTS: readonly Mutant[] = [
     'if (whole) this.last = maxId',
     'if (result) this.last = maxId',
     'user-log',
-    INTERLEAVING,
+    'held amid a read',
   ),
   mutant(
     'a failed read is not repeated',

@@ -271,3 +271,15 @@ test('a read that failed is tried again by itself', async () => {
   await model.answer(0, false);
   expect(model.given).toEqual([1, 2]);
 });
+
+test('a sink that is held amid a read gets the rest of it when it is ready again', async () => {
+  const model = new Model(10, false);
+  for (let n = 0; n < 5; n++) model.append(1);
+  model.holdAfter = 2;
+  model.notify(4, false);
+  await model.answer(0, false);
+  expect(model.given).toEqual([1, 2]);
+  model.resume();
+  await model.answer(0, false);
+  expect(model.given).toEqual([1, 2, 3, 4, 5]);
+});
