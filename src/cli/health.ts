@@ -105,7 +105,10 @@ async function print({ server, ready, stats, alerts }: Verdict, output: Output):
   if (!output.isTerminal) await output.line(verdict);
   else {
     const { totals } = stats ?? {};
-    const figures = totals === undefined ? '' : ` · ${totals.sessions} sessions · ${totals.accepted} accepted`;
+    const figures =
+      totals === undefined
+        ? ''
+        : ` · ${totals.sessions} ${totals.sessions === 1 ? 'session' : 'sessions'} · ${totals.accepted} accepted`;
     const mode =
       stats === undefined ? '' : ` · imgo ${stats.version} · ${stats.development ? 'development' : 'production'}`;
     await output.line(`${verdict} · ${server}${mode}${figures}`);
