@@ -92,16 +92,40 @@ describe('the check of a store', () => {
     for (const what of found) expect(what).toMatch(/^page \d+ points to page \d+$/);
   });
 
-  test('finds a free page that does not exist', async () => {
-    // The list of free pages is a tree of its own, whose root the newer head states.
+  test('finds a page that does not add up', async () => {
+    const found = await said(pagesOf(2), (bytes, at) => bytes.writeUInt16LE(bytes.readUInt16LE(at + 22) - 2, at + 22));
+    expect(found.length).toBeGreaterThan(10);
+    for (const what of found) expect(what).toMatch(/^page \d+ (does not add up|has no sound inside)$/);
+  });
+
+  test('finds a table that is another kind of table', async () => {
     const newer = whole.readBigUInt64LE(152) > whole.readBigUInt64LE(PAGE + 152) ? 0 : PAGE;
-    const list = Number(whole.readBigUInt64LE(newer + 88));
-    const found = await said([list], (bytes, at) => {
+    const found = await said([Number(whole.readBigUInt64LE(newer + 136))], (bytes, at) => {
       const node = at + 24 + bytes.readUInt16LE(at + 24);
-      const data = node + 8 + bytes.readUInt16LE(node + 6);
-      bytes.writeBigUInt64LE(BigInt(2 ** 40), data + 8);
+      bytes.writeUInt16LE(4, node + 8 + bytes.readUInt16LE(node + 6) + 4);
     });
     expect(found).toHaveLength(1);
-    expect(found[0]).toMatch(/^page \d+ lists page 1099511627776 as free$/);
+    expect(found[0]).toMatch(/^page \d+ has a table that is none$/);
+  });
+
+  /** Writes a word into the list of free pages: a tree of its own, whose root the newer head states. */
+  const listed = (word: bigint): Promise<string[]> => {
+    const newer = whole.readBigUInt64LE(152) > whole.readBigUInt64LE(PAGE + 152) ? 0 : PAGE;
+    return said([Number(whole.readBigUInt64LE(newer + 88))], (bytes, at) => {
+      const node = at + 24 + bytes.readUInt16LE(at + 24);
+      const data = node + 8 + bytes.readUInt16LE(node + 6);
+      bytes.writeBigUInt64LE(1n, data);
+      bytes.writeBigUInt64LE(word, data + 8);
+    });
+  };
+
+  test('finds a free page that does not exist', async () => {
+    expect(await listed(2n ** 40n)).toEqual([expect.stringMatching(/^page \d+ lists page 1099511627776 as free$/)]);
+  });
+
+  test('finds a free page that is in use', async () => {
+    const newer = whole.readBigUInt64LE(152) > whole.readBigUInt64LE(PAGE + 152) ? 0 : PAGE;
+    const used = whole.readBigUInt64LE(newer + 136);
+    expect(await listed(used)).toEqual([`page ${used} is used twice`]);
   });
 });

@@ -30,7 +30,7 @@ async function slowTables(until: () => Promise<void>): Promise<Tables> {
 
 test('a transaction that became due during another one begins after it, though nobody asks again', async () => {
   const until: { promise: Promise<void> } = { promise: Promise.resolve() };
-  const disk = { hasRoom: () => true, full: () => new Error('full') as never };
+  const disk = { room: () => 'enough' as const, full: () => new Error('full') as never };
   const committer = new Committer(await slowTables(() => until.promise), systemClock, new Counters(), disk);
   let built = 0;
   committer.background = {

@@ -85,4 +85,17 @@ describe('space', () => {
     expect(await stage.shown()).toBe('(0-2] 3');
     expect(await stage.applyOne(stage.record(5))).toMatchObject({ kind: 'appended', prev: stage.id(3) });
   });
+
+  test('the store is not asked for more than the reserve by pushes that are under way when the disk fills', async () => {
+    let disk = 100 * MIB;
+    const stage = await open({ reserveBytes: MIB, freeBytes: () => disk });
+    const session = await stage.open('s', { device: 'phone' as never });
+    await stage.push(3);
+    disk = MIB / 2;
+    // The disk is looked at again by the commit, not by the push.
+    await expect(stage.push(1)).rejects.toMatchObject(FULL);
+    expect(stage.count('commits_failed')).toBe(0);
+    await stage.acknowledge(session, stage.id(1));
+    expect(await stage.shown()).toBe('(0-1] 2 3');
+  });
 });

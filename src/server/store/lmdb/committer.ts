@@ -16,14 +16,16 @@ export interface Write {
   committed(): void;
   /** Nothing of it happened (`store_full`), or nobody knows (`outcome_unknown`). */
   failed(error: ImgoError): void;
-  /** What it writes, roughly, in bytes: large transactions are cut. */
+  /** Entries that it adds, in bytes: large transactions are cut, and it is refused when the disk is full. */
   readonly bytes?: number;
 }
 
+/** What a transaction may do: anything, nothing that adds entries, nothing. */
+export type Room = 'enough' | 'reserve' | 'none';
+
 /** Where transactions go: the disk. */
 export interface Disk {
-  /** Whether a transaction may begin. */
-  hasRoom(): boolean;
+  room(): Room;
   /** What to say to writers when there was no room. */
   full(cause?: unknown): ImgoError;
 }
@@ -120,7 +122,11 @@ export class Committer {
       this.#scheduled = false;
       this.#clock.clear(this.#timer);
       this.#timer = undefined;
-      this.#committing = this.#commit().finally(() => {
+      const committing = this.#commit().catch((cause: unknown) => {
+        this.#broken ??= new ImgoError('outcome_unknown', {}, { cause });
+        for (const write of this.#waiting.splice(0)) write.failed(refused());
+      });
+      this.#committing = committing.finally(() => {
         this.#committing = undefined;
         if (this.#waiting.length > 0 || (this.#due && !this.#closed)) this.#schedule();
       });
@@ -128,15 +134,19 @@ export class Committer {
   }
 
   async #commit(): Promise<void> {
-    const writes = this.#next();
-    if (this.background !== undefined) writes.push(this.background);
-    if (!this.#disk.hasRoom()) {
-      this.#counters.add('commits_failed');
+    const room = this.#disk.room();
+    const next = this.#next();
+    const writes = room === 'enough' ? next : next.filter((write) => room === 'reserve' && (write.bytes ?? 0) === 0);
+    if (room !== 'enough') {
       const error = this.#disk.full();
-      for (const write of writes) write.failed(error);
+      for (const write of next) if (!writes.includes(write)) write.failed(error);
+    }
+    if (room === 'none') {
+      this.#counters.add('commits_failed');
       this.within(RETRY_MS);
       return;
     }
+    if (this.background !== undefined) writes.push(this.background);
     try {
       await this.#transaction(writes);
     } catch (cause) {

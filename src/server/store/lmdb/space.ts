@@ -5,7 +5,7 @@
 import { statfsSync } from 'node:fs';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
-import type { Disk } from './committer.js';
+import type { Disk, Room } from './committer.js';
 import { freePages, type Tables } from './tables.js';
 
 /** How long what was seen is believed, ms. */
@@ -26,6 +26,7 @@ export class Space implements Disk {
   readonly #folder: string;
   readonly #reserve: number;
   readonly #diskFree: (folder: string) => number;
+  #freeInside = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #state: SpaceState = { freeBytes: 0, usedBytes: 0, full: false };
 
@@ -43,14 +44,20 @@ export class Space implements Disk {
     if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#state;
     this.#lookedAt = now;
     const { free, used, pageBytes } = freePages(this.#tables);
-    const freeBytes = this.#diskFree(this.#folder) + free * pageBytes;
-    this.#state = { freeBytes, usedBytes: used * pageBytes, full: freeBytes < this.#reserve || !this.hasRoom() };
+    this.#freeInside = free * pageBytes;
+    const freeBytes = this.#diskFree(this.#folder) + this.#freeInside;
+    this.#state = { freeBytes, usedBytes: used * pageBytes, full: this.room() !== 'enough' };
     return this.#state;
   }
 
-  /** Whether the disk has room for a commit, whatever it is: the store may find no run of free pages inside itself. */
-  hasRoom(): boolean {
-    return this.#diskFree(this.#folder) >= Math.min(this.#reserve / 8, MOST_FLOOR);
+  /**
+   * What a commit may do: anything; nothing that adds entries; or nothing, since the store may find no run of free pages
+   * inside itself.
+   */
+  room(): Room {
+    const disk = this.#diskFree(this.#folder);
+    if (disk < Math.min(this.#reserve / 8, MOST_FLOOR)) return 'none';
+    return disk + this.#freeInside < this.#reserve ? 'reserve' : 'enough';
   }
 
   /** A commit found no room: no push is tried before the next look. */
