@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import autocannon from 'autocannon';
 import type { Bench, BenchRow } from './row.js';
 
-const SECONDS = 4;
+const SECONDS = 1;
+const ROUNDS = 6;
 const CONNECTIONS = 100;
 const BODY = '{"to":{"user":"1"},"message":{"test":1}}';
-const BATCH_LINES = 400_000;
+const BATCH_LINES = 60_000;
 
 interface Server {
   readonly port: number;
@@ -82,15 +83,25 @@ async function batch(server: Server, lines: number): Promise<{ perCpu: number; p
 async function run(): Promise<readonly BenchRow[]> {
   const store = process.env['BENCH_STORE'] ?? 'lmdb';
   const bare = await start('bare');
-  await load(bare, CONNECTIONS, 1);
-  const reference = await load(bare, CONNECTIONS, SECONDS);
-  bare.stop();
   const server = await start('imgo', store);
-  await load(server, CONNECTIONS, 1);
-  const push = await load(server, CONNECTIONS, SECONDS);
-  const half = await load(server, CONNECTIONS, SECONDS, Math.round(push.perSecond / 2));
-  await batch(server, 50_000);
-  const lines = await batch(server, BATCH_LINES);
+  const best = {
+    bare: { perCpu: 0, perSecond: 0 },
+    push: { perCpu: 0, perSecond: 0, p99: 0 },
+    batch: { perCpu: 0, perSecond: 0 },
+  };
+  // They take turns, so that both see the same machine; what disturbs a round only adds to its CPU: the best one counts.
+  for (let turn = 0; turn <= ROUNDS; turn++) {
+    const alone = await load(bare, CONNECTIONS, SECONDS);
+    const pushed = await load(server, CONNECTIONS, SECONDS);
+    const lines = await batch(server, BATCH_LINES);
+    if (turn === 0) continue;
+    if (alone.perCpu > best.bare.perCpu) best.bare = alone;
+    if (pushed.perCpu > best.push.perCpu) best.push = pushed;
+    if (lines.perCpu > best.batch.perCpu) best.batch = lines;
+  }
+  const { bare: reference, push, batch: lines } = best;
+  const half = await load(server, CONNECTIONS, 3, Math.round(push.perSecond / 2));
+  bare.stop();
   server.stop();
   const round = Math.round;
   return [

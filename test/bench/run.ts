@@ -1,6 +1,7 @@
-// npm run bench -- [NAME…]: runs the benchmarks one after another and prints figure, reference and their ratio.
+// npm run bench -- [--only NAME]…: runs the benchmarks one after another and prints figure, reference and their ratio.
 // Exits 99 when a bound is not kept.
 
+import { parseArgs } from 'node:util';
 import { codec } from './codec.js';
 import { fanout } from './fanout.js';
 import { http } from './http.js';
@@ -11,7 +12,11 @@ import { store } from './store.js';
 
 const BENCHES: readonly Bench[] = [codec, store, http, fanout, sessions, startup];
 
-const wanted = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  options: { only: { type: 'string', multiple: true } },
+  allowPositionals: true,
+});
+const wanted = [...(values.only ?? []), ...positionals];
 const chosen = wanted.length === 0 ? BENCHES : BENCHES.filter((bench) => wanted.includes(bench.name));
 if (chosen.length === 0) {
   console.error(`No such benchmark. There are: ${BENCHES.map((bench) => bench.name).join(', ')}`);
