@@ -25,7 +25,8 @@ export type Room = 'enough' | 'reserve' | 'none';
 
 /** Where transactions go: the disk. */
 export interface Disk {
-  room(): Room;
+  /** `bytes`: of entries that the transaction would add. */
+  room(bytes: number): Room;
   /** What to say to writers when there was no room. */
   full(cause?: unknown): ImgoError;
 }
@@ -134,8 +135,8 @@ export class Committer {
   }
 
   async #commit(): Promise<void> {
-    const room = this.#disk.room();
     const next = this.#next();
+    const room = this.#disk.room(next.reduce((sum, write) => sum + (write.bytes ?? 0), 0));
     const writes = room === 'enough' ? next : next.filter((write) => room === 'reserve' && (write.bytes ?? 0) === 0);
     if (room !== 'enough') {
       const error = this.#disk.full();

@@ -8,8 +8,12 @@ import type { Clock } from '../../clock.js';
 import type { Disk, Room } from './committer.js';
 import { freePages, type Tables } from './tables.js';
 
+/** What a commit costs beside its entries, roughly. */
+const COMMIT_BYTES = 32_768;
 /** How long what was seen is believed, ms. */
 const LOOK_EVERY_MS = 250;
+/** How much may be written on the strength of it, bytes: pages inside the store are used up meanwhile. */
+const LOOK_EVERY_BYTES = 1_048_576;
 /** What the disk itself must have for a commit, at most: more than the pages of a large one. */
 const MOST_FLOOR = 32 * 1_048_576;
 
@@ -27,6 +31,7 @@ export class Space implements Disk {
   readonly #reserve: number;
   readonly #diskFree: (folder: string) => number;
   #freeInside = 0;
+  #spent = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #state: SpaceState = { freeBytes: 0, usedBytes: 0, full: false };
 
@@ -41,21 +46,28 @@ export class Space implements Disk {
   /** As it is now, or was a moment ago. */
   state(): SpaceState {
     const now = this.#clock.monotonic();
-    if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#state;
+    if (now - this.#lookedAt < LOOK_EVERY_MS && this.#spent < LOOK_EVERY_BYTES) return this.#state;
     this.#lookedAt = now;
+    this.#spent = 0;
     const { free, used, pageBytes } = freePages(this.#tables);
     this.#freeInside = free * pageBytes;
-    const freeBytes = this.#diskFree(this.#folder) + this.#freeInside;
-    this.#state = { freeBytes, usedBytes: used * pageBytes, full: this.room() !== 'enough' };
+    const disk = this.#diskFree(this.#folder);
+    const full = this.#judge(disk) !== 'enough';
+    this.#state = { freeBytes: disk + this.#freeInside, usedBytes: used * pageBytes, full };
     return this.#state;
   }
 
   /**
    * What a commit may do: anything; nothing that adds entries; or nothing, since the store may find no run of free pages
-   * inside itself.
+   * inside itself. `bytes`: what it would add.
    */
-  room(): Room {
-    const disk = this.#diskFree(this.#folder);
+  room(bytes: number): Room {
+    this.#spent += bytes + COMMIT_BYTES;
+    if (this.#spent >= LOOK_EVERY_BYTES) this.state();
+    return this.#judge(this.#diskFree(this.#folder));
+  }
+
+  #judge(disk: number): Room {
     if (disk < Math.min(this.#reserve / 8, MOST_FLOOR)) return 'none';
     return disk + this.#freeInside < this.#reserve ? 'reserve' : 'enough';
   }
