@@ -37,6 +37,8 @@ const OP = {
   joinReply: 259,
   disconnect: 262,
 };
+/** Well below the idle limit of five minutes. */
+const HEARTBEAT_MS = 60_000;
 let connections = 0;
 
 export class RawReceiver {
@@ -53,6 +55,7 @@ export class RawReceiver {
   readonly #roomPositions = new Map<string, string>();
   #acked: string | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
   #authenticated = false;
   #why = '';
 
@@ -219,6 +222,7 @@ export class RawReceiver {
     const { journal, who, dialect } = this.options;
     this.#authenticated = true;
     this.opened++;
+    this.#heartbeat = setInterval(() => this.#sendHeartbeat(), HEARTBEAT_MS).unref();
     journal.write({ ev: 'open', c: this.#c, who });
     if (dialect !== 'native') return;
     this.#acked = undefined;
@@ -228,6 +232,12 @@ export class RawReceiver {
       journal.write({ ev: 'joined', c: this.#c, who, room, head: this.#roomPositions.get(room) ?? state.head });
       if (!this.#roomPositions.has(room)) this.#roomPositions.set(room, state.head);
     }
+  }
+
+  #sendHeartbeat(): void {
+    const { dialect, transport } = this.options;
+    if (dialect === 'imgo' && transport === 'ws') this.#send(JSON.stringify({ ver: 1, op: OP.heartbeat, seq: 2 }));
+    else this.#send(frame(dialect === 'native' ? 2 : 1, OP.heartbeat, 2));
   }
 
   #send(data: Buffer | string): void {
@@ -241,6 +251,7 @@ export class RawReceiver {
     this.#ws = undefined;
     clearTimeout(this.#ackTimer);
     this.#ackTimer = undefined;
+    clearInterval(this.#heartbeat);
     this.options.journal.write({ ev: 'close', c: this.#c, who: this.options.who, why });
     this.#again();
   }
