@@ -460,4 +460,11 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     replace: 'user !== undefined && registered.has(session) && !registered.has(session)',
     expect: { file: 'test/unit/comet/races.test.ts', test: 'lost its place without being told' },
   },
+  {
+    name: 'a late registration brings back a session that has closed',
+    file: 'src/server/comet/core.ts',
+    find: 'const handle = { ...session.handle, incarnation, seq };',
+    replace: 'const handle = { ...{ incarnation, seq }, ...session.handle };',
+    expect: { file: 'test/unit/comet/races.test.ts', test: 'still on its way does not bring back' },
+  },
 ];

@@ -263,8 +263,11 @@ export class CometCore implements SessionHost {
 
   /** logic is told how far it came; repeated while logic does not answer, given up with the lease at the latest. */
   async #tellClosed(session: Session): Promise<void> {
-    const { handle, log } = session;
-    if (handle === undefined) return;
+    const { log } = session;
+    if (session.handle === undefined) return;
+    // Under a number of its own: a registration that is still on its way does not bring the session back.
+    const { incarnation, seq } = this.identity();
+    const handle = { ...session.handle, incarnation, seq };
     const sentTo = log?.last ?? session.drainedTo;
     for (let attempt = 0; attempt < 5; attempt++) {
       try {

@@ -88,6 +88,17 @@ test('a session that lost its place without being told has to come back', async 
   expect(await live.logic.revalidate(handles)).toEqual([{ session: handles[0]?.session, code: 'fenced' }]);
 });
 
+test('a registration that is still on its way does not bring back a session that has closed', async () => {
+  await using live = await Live.start();
+  const client = await live.native({ token: await live.token('u', 'phone') });
+  const handles = (await live.buckets.sessionsOf(['u' as UserId])).flat();
+  expect(handles).toHaveLength(1);
+  client.destroy();
+  await expect.poll(() => live.buckets.sessionsOf(['u' as UserId])).toEqual([[]]);
+  await live.logic.reregister(handles);
+  expect(await live.buckets.sessionsOf(['u' as UserId])).toEqual([[]]);
+});
+
 test('sessions of different devices, and anonymous ones, register again beside each other', async () => {
   await using live = await Live.start();
   await live.native({ token: await live.token('u', 'phone') });
