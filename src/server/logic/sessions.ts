@@ -78,7 +78,8 @@ class LogicSessions implements Logic {
     const registered = await buckets.register(handle, cap);
     if (registered.kind === 'too_many') throw refused('too_many_sessions');
     try {
-      await this.#closeOlder(registered.replaced, registered.evicted);
+      const older = registered.replaced.length + registered.evicted.length;
+      if (older > 0) await this.#closeOlder(registered.replaced, registered.evicted);
       if (identity.token !== undefined) await this.#check(identity.token);
       const cursor =
         handle.user === undefined
@@ -219,10 +220,9 @@ class LogicSessions implements Logic {
   }
 
   #record(request: OpenRequest, identity: Identity): SessionRecord {
-    const random = Buffer.from(this.#clock.randomBytes(12)).toString('base64url');
     const prefix = identity.key === undefined || identity.key === '' ? 's_' : sessionPrefix(identity.key);
     return {
-      session: flat(prefix + random) as SessionId,
+      session: sessionId(prefix, this.#clock.randomBytes(12)),
       user: identity.user,
       device: deviceKey(identity.token, request.device),
       token: identity.token?.id,
@@ -270,9 +270,17 @@ function deviceKey(token: TokenRecord | undefined, stated: DeviceId | undefined)
   return `~${token.id}/${stated}` as DeviceId;
 }
 
-/** The same text as one piece: a string that was put together keeps its parts for as long as it lives. */
-function flat(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
+const BASE64URL = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', 'latin1');
+const spelling = Buffer.alloc(64);
+
+/** A prefix and bytes (a multiple of three) in base64url, as one piece: a string put together would keep its parts. */
+function sessionId(prefix: string, bytes: Uint8Array): SessionId {
+  let end = spelling.write(prefix, 'latin1');
+  for (let at = 0; at < bytes.length; at += 3) {
+    const three = ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number);
+    for (let shift = 18; shift >= 0; shift -= 6) spelling[end++] = BASE64URL[(three >> shift) & 63] as number;
+  }
+  return spelling.toString('latin1', 0, end) as SessionId;
 }
 
 function refused(disconnect: DisconnectName): ImgoError {
