@@ -3,7 +3,13 @@
 
 import { type LogName, type MessageId, ZERO_ID } from '../../src/protocol/ids.js';
 import type { Clock } from '../../src/server/clock.js';
-import type { ApplyGroup, Buckets, BucketsOptions, GroupResult } from '../../src/server/store/buckets.js';
+import type {
+  ApplyGroup,
+  Buckets,
+  BucketsOptions,
+  GroupResult,
+  SessionRecord,
+} from '../../src/server/store/buckets.js';
 import { createMemoryBuckets } from '../../src/server/store/memory.js';
 import type { Network } from './network.js';
 import type { SimProcess } from './scheduler.js';
@@ -54,6 +60,8 @@ export class ModelStore {
   readonly #replay: ReplayClock;
   readonly #born: { now: number; monotonic: number };
   #history: Write[] = [];
+  /** By device: the session that opened its cursor last. */
+  readonly #openers = new Map<string, string>();
   #safe = 0;
 
   constructor(process: SimProcess, options: BucketsOptions, rule: StoreRule) {
@@ -71,6 +79,7 @@ export class ModelStore {
     const kept = Math.max(this.#safe, this.#history.length - writes);
     this.lostWrites += this.#history.length - kept;
     this.#history = this.#history.slice(0, kept);
+    this.#openers.clear();
     this.#replay.at = this.#born;
     this.engine = createMemoryBuckets(this.#options, this.#replay.clock);
     for (const write of this.#history) {
@@ -140,9 +149,19 @@ export class ModelStore {
         tell((engine) => engine.unregister(session, user, incarnation, seq)),
       dropComet: (comet, keep) => tell((engine) => engine.dropComet(comet, keep)),
       sessions: (page) => ask((engine) => engine.sessions(page)),
-      openCursor: (session, given) => tell((engine) => engine.openCursor(session, given)),
+      openCursor: (session, given) =>
+        tell((engine) => {
+          this.#openers.set(deviceOf(session), session.session);
+          return engine.openCursor(session, given);
+        }),
       progress: (session, upTo, acknowledge) => tell((engine) => engine.progress(session, upTo, acknowledge)),
-      closeCursor: (session, sentTo, clean) => tell((engine) => engine.closeCursor(session, sentTo, clean)),
+      // Repeated late, the close of an earlier session says nothing of the one that came after it and crashed. One process
+      // has no such repetition; an engine behind a network has to know who opened last.
+      closeCursor: (session, sentTo, clean) =>
+        tell((engine) => {
+          const last = this.#openers.get(deviceOf(session)) === session.session;
+          return engine.closeCursor(session, sentTo, clean && last);
+        }),
       devices: (user) => ask((engine) => engine.devices(user)),
       maintain: () => tell((engine) => engine.maintain()),
       flush: () => ask((engine) => engine.flush()),
@@ -150,4 +169,8 @@ export class ModelStore {
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
+}
+
+function deviceOf({ user, device }: SessionRecord): string {
+  return JSON.stringify([user, device]);
 }
