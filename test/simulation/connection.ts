@@ -137,9 +137,11 @@ export class Connection {
     this.#stalled = false;
     const waiting = this.#waiting;
     this.#waiting = [];
+    // The kernel needs no process to deliver what it has; the comet hears of it when it runs.
+    for (const { bytes } of waiting) if (bytes.length > 0) this.#toClient(() => this.#side.data(bytes));
     this.#toServer(() => {
       this.untaken = 0;
-      for (const { bytes, done } of waiting) this.fromServer(bytes, done);
+      for (const { done } of waiting) if (done !== undefined) this.server.soon(() => done());
     });
   }
 
