@@ -90,6 +90,15 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     JOB,
   ),
 
+  job(
+    'the queue goes forward to a mark that is behind',
+    'apply.ts',
+    'if (given.behind !== undefined) return notBeyond(batch, given.behind);',
+    'if (given.behind !== undefined) return given.behind;',
+    JOB,
+    'never goes forward',
+  ),
+
   // Notify and commit.
   job(
     'a repeated apply is not notified',
@@ -184,7 +193,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
   job(
     'poison takes its neighbours along',
     'apply.ts',
-    'if (batch.attempt > ISOLATE_AFTER) return this.#isolate(batch);',
+    'if (batch.attempt > ISOLATE_AFTER) return notBeyond(batch, await this.#isolate(batch));',
     '',
     JOB,
     'puts aside the one record',

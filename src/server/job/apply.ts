@@ -75,7 +75,7 @@ export class Applier {
   async apply(batch: QueueBatch): Promise<Applied> {
     const grouped = group(batch.records);
     await this.#know([...grouped.keys(), ...(batch.commit?.buckets ?? [])]);
-    if (batch.attempt > ISOLATE_AFTER) return this.#isolate(batch);
+    if (batch.attempt > ISOLATE_AFTER) return notBeyond(batch, await this.#isolate(batch));
     const groups: ApplyGroup[] = [];
     for (const [bucket, { records }] of grouped) {
       const last = records.at(-1)?.id ?? ZERO_ID;
@@ -85,7 +85,7 @@ export class Applier {
       if (!grouped.has(bucket)) groups.push(this.#group(bucket, [], batch.commit?.upTo ?? ZERO_ID));
     }
     const given = await this.#give(groups);
-    if (given.behind !== undefined) return given.behind;
+    if (given.behind !== undefined) return notBeyond(batch, given.behind);
     const outcomes: RecordOutcome[] = new Array(batch.records.length);
     for (const [at, { bucket }] of groups.entries()) {
       const positions = grouped.get(bucket)?.positions ?? [];
@@ -162,6 +162,17 @@ export class Applier {
     this.#counters.poison++;
     return { kind: 'poison' };
   }
+}
+
+/**
+ * A queue only ever goes back. The mark that is behind may lie after this batch (it had been applied further before a job
+ * died); going there would skip what other buckets have in between.
+ */
+function notBeyond(batch: QueueBatch, applied: Applied): Applied {
+  const first = batch.records[0]?.id;
+  const start = first === undefined ? batch.commit?.upTo : { epoch: first.epoch, n: first.n - 1 };
+  if (applied.kind === 'applied' || start === undefined) return applied;
+  return compareIds(applied.seek.to, start) <= 0 ? applied : { ...applied, seek: { kind: 'seek', to: start } };
 }
 
 /**

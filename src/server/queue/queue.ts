@@ -47,7 +47,7 @@ export interface QueueBatch {
 /** `poison`: the store works, but not with this record; it was put aside and blocks nobody. */
 export type RecordOutcome = ApplyResult | { readonly kind: 'poison' };
 
-/** The store lost writes: hand everything after `to` out again. Nothing of this batch is committed. */
+/** The store lost writes: hand everything after `to` out again; never after this batch's first record. Nothing of it is committed. */
 export interface Seek {
   readonly kind: 'seek';
   readonly to: MessageId;

@@ -21,6 +21,7 @@ import type { Queue } from '../../../src/server/queue/queue.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
 import type { Lease, Registry } from '../../../src/server/router/registry.js';
 import type { CometService, Notification } from '../../../src/server/rpc/services.js';
+import { bucketOf } from '../../../src/server/store/bucket.js';
 import type { ApplyGroup, Buckets, BucketsOptions } from '../../../src/server/store/buckets.js';
 import { createMemoryBuckets } from '../../../src/server/store/memory.js';
 
@@ -427,6 +428,39 @@ describe('the job', () => {
     // Were the lost mark believed at once, the third attempt would be applied over the hole, and nobody would re-read.
     expect(seen).toEqual([0, id.n, id.n, 0]);
     expect(await registry.renew(a.lease)).toMatchObject({ kind: 'renewed', resync: expect.any(Number) });
+  });
+
+  test('never goes forward to a mark that lies behind what it saw, yet after the batch', async () => {
+    const { buckets, registry, comets } = bench();
+    const seeks: unknown[] = [];
+    const marks = new Map([
+      [bucketOf(user('1')), { epoch: 1, n: 14 }],
+      [bucketOf(user('2')), { epoch: 1, n: 8 }],
+    ]);
+    const store = overridden(buckets, async (groups) =>
+      groups.map((group) =>
+        group.lastSeen.n === 14
+          ? { kind: 'behind', mark: { epoch: 1, n: 13 } }
+          : { kind: 'applied', mark: group.upTo, results: group.records.map(({ id }) => ({ kind: 'gone', id })) },
+      ),
+    );
+    store.marks = async (asked) => asked.map((bucket) => marks.get(bucket) ?? ZERO_ID);
+    const owned = [...marks.keys()];
+    const queue: Pick<Queue, 'consume'> = {
+      consume: async (handler, _signal, assigned) => {
+        await assigned?.(0, owned);
+        const record = { log: user('2'), payload: new Uint8Array(1), acceptedAt: 1, expiresAt: 1e15 };
+        const commit = { upTo: { epoch: 1, n: 11 }, buckets: owned };
+        const batch = { partition: 0, ephemeral: [], attempt: 1, commit, applied: () => undefined };
+        seeks.push(await handler({ ...batch, records: [{ ...record, id: { epoch: 1, n: 11 } }] }));
+      },
+    };
+    const cometFor = ({ node }: { node: NodeId }) => comets.get(node)?.service as CometService;
+    await createJob({ queue: queue as Queue, buckets: store, registry, clock: systemClock, cometFor }).run(
+      new AbortController().signal,
+    );
+    // User 2 has been applied up to 11 only: what it has in 12 and 13 would be skipped.
+    expect(seeks).toEqual([{ kind: 'seek', to: { epoch: 1, n: 10 } }]);
   });
 
   test('an ephemeral message that waited too long in whatever queue is dropped', async () => {
