@@ -453,7 +453,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     file: 'src/server/comet/service.ts',
     find: 'await resync(this.#core);',
     replace: 'for (const topic of this.#core.topics) await topic.resync();',
-    expect: { file: SIMULATION, test: RUNS },
+    expect: { file: 'test/unit/comet/slow.test.ts', test: 'a router that forgot them' },
   },
   {
     name: 'a member that is held when it comes back waits for news',

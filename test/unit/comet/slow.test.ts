@@ -130,6 +130,17 @@ test('a notification that was lost is made up for by the next one, and by a resy
   expect(await client.bodiesCount(3)).toEqual(['lost 1', 'next', 'lost 2']);
 });
 
+test('a resync registers every session again with a router that forgot them', async () => {
+  const server = await start();
+  const client = await server.native({ token: await server.token('u', 'a') });
+  const { comet } = await sessionInfo(server, client);
+  await server.buckets.dropComet(comet, undefined);
+  expect(await server.buckets.sessionsOf([user('u')])).toEqual([[]]);
+  await server.comet.service.resync();
+  const [found] = await server.buckets.sessionsOf([user('u')]);
+  expect(found).toMatchObject([{ comet, user: 'u', device: 'a' }]);
+});
+
 test('a position that logic could not be told is told again', async () => {
   let failures = 0;
   const server = await start({
