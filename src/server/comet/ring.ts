@@ -120,6 +120,8 @@ export class Ring {
   entries = 0;
   leftOut = 0;
   leftOutEphemeral = 0;
+  /** What `join` made last. */
+  #joined: { readonly from: number; readonly to: number; readonly bytes: Buffer; readonly entries: number } | undefined;
   /** The last durable id that it holds or starts after. */
   #last: MessageId;
   #start: MessageId;
@@ -199,6 +201,32 @@ export class Ring {
     }
     this.entries = segment.viewEntries;
     return segment.view;
+  }
+
+  /**
+   * Bytes from `from` to `to` in segments that follow each other, copied together: one object for all who ask the same, so
+   * that a sweep over the end of a segment costs each socket one write, not two. Sets `entries`.
+   */
+  join(from: number, to: number): Buffer {
+    let joined = this.#joined;
+    if (joined?.from !== from || joined.to !== to) {
+      const parts: Buffer[] = [];
+      let entries = 0;
+      for (const segment of this.segments) {
+        if (segment.end <= from || segment.base >= to) continue;
+        parts.push(this.view(segment, Math.max(from, segment.base), Math.min(to, segment.end)));
+        entries += this.entries;
+      }
+      joined = { from, to, bytes: Buffer.concat(parts), entries };
+      this.#joined = joined;
+    }
+    this.entries = joined.entries;
+    return joined.bytes;
+  }
+
+  /** A sweep has ended: nobody asks for the same again. */
+  swept(): void {
+    this.#joined = undefined;
   }
 
   /**

@@ -16,6 +16,7 @@ import { History } from './history.js';
 import { Lane, type LaneEntry, laneKey, selectionOf } from './lane.js';
 import { LOST, Members } from './members.js';
 import type { JoinedTopic, Outlet } from './outlet.js';
+import { SEGMENT_BYTES } from './ring.js';
 import { Window } from './window.js';
 
 /** Where a member that joined from a position stands. */
@@ -414,17 +415,20 @@ export class Topic implements JoinedTopic {
         continue;
       }
       const segment = lane.segmentAt(offset);
-      const to = segment.end < lane.target ? segment.end : lane.target;
-      this.#rows.offsets[row] = to;
+      let to = segment.end < lane.target ? segment.end : lane.target;
       let bytes: Buffer | undefined;
       if (lane.mixed || (catchUp && segment.ephemerals > 0)) {
         bytes = lane.select(segment, offset, to, selectionOf(lane, outlet.accepts, catchUp));
         counters.filtered += lane.leftOut;
         counters.ephemeralDropped += lane.leftOutEphemeral;
-        if (bytes === undefined) continue;
+      } else if (to < lane.target && !catchUp && lane.target - offset <= SEGMENT_BYTES) {
+        to = lane.target;
+        bytes = lane.join(offset, to);
       } else {
         bytes = lane.view(segment, offset, to);
       }
+      this.#rows.offsets[row] = to;
+      if (bytes === undefined) continue;
       counters.flushes++;
       counters.deliveries += lane.entries;
       counters.bytes += bytes.length;
@@ -477,6 +481,7 @@ export class Topic implements JoinedTopic {
   #ended(): void {
     this.lagging = this.#passedOver;
     this.#context.counters.sweeps++;
+    for (const lane of this.#lanes.values()) lane.swept();
     this.#window.ended(this.members.length > 0);
   }
 }

@@ -139,6 +139,25 @@ describe('a ring', () => {
     );
   });
 
+  test('joins what spans segments into one object for all who ask the same, until the sweep has ended', () => {
+    const ring = new Ring(ZERO_ID, 1 << 20);
+    const entries = Array.from({ length: 300 }, (_, n) => Buffer.alloc(20 + (n % 7), n));
+    entries.forEach((bytes, n) => {
+      ring.append(bytes, { epoch: 1, n: n + 1 }, EntryKind.durable, 5, 0);
+    });
+    expect(ring.segments.length).toBe(2);
+    const all = Buffer.concat(entries);
+    const joined = ring.join(0, ring.head);
+    expect(joined.equals(all)).toBe(true);
+    expect(ring.entries).toBe(300);
+    expect(ring.join(0, ring.head)).toBe(joined);
+    expect(ring.join(20, ring.head).equals(all.subarray(20))).toBe(true);
+    expect(ring.entries).toBe(299);
+    const again = ring.join(0, ring.head);
+    ring.swept();
+    expect(ring.join(0, ring.head), 'kept for nobody').not.toBe(again);
+  });
+
   test('a quiet ring is small, a busy one has segments of 64 KiB, and a larger entry has one of its own', () => {
     const ring = new Ring(ZERO_ID, 1 << 20);
     ring.append(Buffer.alloc(30), { epoch: 1, n: 1 }, EntryKind.durable, 5, 0);

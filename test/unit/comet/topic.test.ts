@@ -289,4 +289,21 @@ describe('a topic', () => {
       { numRuns: 60 },
     );
   });
+
+  test('gives a member that is up to date all that is due in one write, also over the end of a segment', async () => {
+    const stage = new Stage(
+      { ringBytes: 1 << 20, maxLagBytes: 8_000, lagPolicy: 'gap', ringAgeMs: 30_000, filteredRings: 2 },
+      { yieldEvery: 3, pinnedBytes: 30_000, log: 'room:1' as LogName },
+    );
+    const { topic, clock } = stage;
+    const outlets = Array.from({ length: 10 }, () => new TestOutlet(stage, 'plain-tcp'));
+    for (const outlet of outlets) topic.join(outlet);
+    for (let n = 0; n < 100; n++) topic.append(notificationOf(stage.log, stage.log.append(100)));
+    await clock.pass(10_000);
+    expect(topic.stats().ringBytes, 'more than the first segment').toBeGreaterThan(8_192);
+    for (const outlet of outlets) {
+      expect(outlet.got.length).toBe(100);
+      expect(outlet.writes).toBe(1);
+    }
+  });
 });
