@@ -8,7 +8,7 @@ import type { Bench, BenchRow } from './row.js';
 import type { SwarmDialect, SwarmOrder } from './swarm.js';
 
 /** Rounds before the measured ones: code that runs for weeks is compiled, and so are these. */
-const WARM_UPS = 3;
+const WARM_UPS = 12;
 const ROUNDS = 6;
 const A_ROUND = 1_500;
 /** For memory. More than some 14,000 connections from one address to one port would slow connect() down. */
