@@ -317,6 +317,13 @@ const STATE = {
     'A push is accepted only when it can be kept; nothing that was accepted is touched.',
     ['make space on the disk: pushes are accepted again by themselves'],
   ),
+  store_failed: retry(
+    503,
+    RUNTIME,
+    'Not accepted: a write to the store failed, and nothing is written until it is opened again.',
+    'What the disk holds is not known, so nothing more is built on it. Everything that was answered with an id is kept.',
+    ['look at the log for the cause, and at the disk', 'restart the server: the store is checked before it is opened'],
+  ),
   fd_limit: retry(
     503,
     RUNTIME,

@@ -6,7 +6,7 @@ import { asImgoError, type ErrorCode, ImgoError } from '../../protocol/errors.js
 import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, userLog } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Accepted, Queue } from '../queue/queue.js';
-import type { Idempotency, PushRecord } from '../store/buckets.js';
+import type { Buckets, Idempotency, PushRecord } from '../store/buckets.js';
 import type { LogicOptions } from './options.js';
 import type { PushRequest, Target } from './push-body.js';
 
@@ -58,17 +58,30 @@ export class Acceptor {
   /** From a valid push to its acceptance. */
   readonly latency = { counts: new Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
   readonly #queue: Queue;
+  readonly #buckets: Pick<Buckets, 'health'>;
   readonly #clock: Clock;
   readonly #options: LogicOptions;
+  /** The store failed for good: what is accepted now would wait for nothing. A full one is not failed, it refuses by itself. */
+  #failed = false;
   /** In the order of their deadlines: all have the same time. */
   readonly #pending = new Set<Pending>();
   readonly #timer: Timer;
 
-  constructor(parts: { readonly queue: Queue; readonly clock: Clock; readonly options: LogicOptions }) {
+  constructor(parts: {
+    readonly queue: Queue;
+    readonly buckets: Pick<Buckets, 'health'>;
+    readonly clock: Clock;
+    readonly options: LogicOptions;
+  }) {
     this.#queue = parts.queue;
+    this.#buckets = parts.buckets;
     this.#clock = parts.clock;
     this.#options = parts.options;
-    this.#timer = this.#clock.every(LOOK_MS, () => this.#expire());
+    this.#timer = this.#clock.every(LOOK_MS, () => {
+      const { writable, code } = this.#buckets.health();
+      this.#failed = !writable && code === 'store_failed';
+      this.#expire();
+    });
   }
 
   stop(): void {
@@ -118,6 +131,7 @@ export class Acceptor {
 
   /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
   #accept<T>(log: LogName, request: PushRequest, scope: string, answer: (id: MessageId | undefined) => T): Promise<T> {
+    if (this.#failed) return Promise.reject(this.refused(new ImgoError('store_failed')));
     if (request.ttlMs !== 0) return this.#within(this.#queue.accept(this.#record(log, request, scope)), answer);
     if (request.idempotencyKey !== undefined) {
       const detail = 'what is never stored cannot have an idempotency key';

@@ -3,7 +3,7 @@
 // one is notified the next is applied. A batch whose outcome is unknown is applied again under the same ids (apply is a
 // no-op for what is there already) until it is known; no later record is given an id that could overtake it.
 
-import { ImgoError } from '../../protocol/errors.js';
+import { type ErrorCode, ImgoError } from '../../protocol/errors.js';
 import { type MessageId, ZERO_ID } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import { BUCKETS, type IdentifiedRecord, type PushRecord } from '../store/buckets.js';
@@ -356,12 +356,15 @@ function answerFor(record: IdentifiedRecord, outcome: RecordOutcome): Accepted |
   }
 }
 
+/** What the store says when it certainly did not write. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['store_full', 'store_failed', 'overloaded']);
+
 function acceptedAs(id: MessageId): Accepted {
   return { id, duplicate: false };
 }
 
 function isRefusal(error: Error): error is ImgoError {
-  return error instanceof ImgoError && (error.code === 'store_full' || error.code === 'overloaded');
+  return error instanceof ImgoError && REFUSALS.has(error.code);
 }
 
 function count(counters: Record<string, number>, name: string): void {

@@ -56,7 +56,7 @@ export interface Seek {
 /**
  * Resolves with undefined when the batch may be committed: applied, and every comet concerned was told or excused.
  * Until `applied` was called no other batch of the partition is handed out; after it the next one may be, before this
- * handler resolves. Rejecting with `store_full` or `overloaded` before `applied`, at the first attempt, refuses the batch
+ * handler resolves. Rejecting with `store_full`, `store_failed` or `overloaded` before `applied`, at the first attempt, refuses the batch
  * where the engine can (nothing of it was appended); any other rejection has it handed out again.
  */
 export type BatchHandler = (batch: QueueBatch) => Promise<Seek | undefined>;
@@ -69,7 +69,7 @@ export type BatchHandler = (batch: QueueBatch) => Promise<Seek | undefined>;
 export type AssignedHandler = (partition: number, buckets: readonly number[]) => Promise<MessageId>;
 
 export interface Queue extends AsyncDisposable {
-  /** @throws ImgoError idempotency_mismatch, idempotency_full, store_full, overloaded, shutting_down, outcome_unknown */
+  /** @throws ImgoError idempotency_mismatch, idempotency_full, store_full, store_failed, overloaded, shutting_down, outcome_unknown */
   accept(record: PushRecord): Promise<Accepted>;
   /** Resolves when the record is in the hands of a job. */
   acceptEphemeral(record: EphemeralRecord): Promise<void>;

@@ -199,7 +199,7 @@ export interface BucketsOptions {
 export interface StoreHealth {
   readonly writable: boolean;
   /** The error code to refuse accepts with, when not writable. */
-  readonly code?: 'store_full' | 'overloaded';
+  readonly code?: 'store_full' | 'store_failed';
   readonly freeBytes?: number;
   readonly usedBytes: number;
   /** Counters by name, monotonic: trimmed_acknowledged, trimmed_expired, trimmed_cap, devices_forgotten, … */

@@ -1,9 +1,11 @@
 // What becomes of a push when the queue refuses it, loses track of it, or never answers.
 import { expect, test } from 'vitest';
 import { ImgoError } from '../../../src/protocol/errors.js';
+import { systemClock } from '../../../src/server/clock.js';
 import type { Queue } from '../../../src/server/queue/queue.js';
 import type { PushRecord } from '../../../src/server/store/buckets.js';
-import { call, setUp } from './setup.js';
+import { createMemoryBuckets } from '../../../src/server/store/memory.js';
+import { bucketsOptions, call, setUp } from './setup.js';
 
 function accepting(accept: (record: PushRecord) => Promise<never> | undefined) {
   return (queue: Queue): Queue =>
@@ -38,6 +40,30 @@ test('an accept that never answers is an unknown outcome after the deadline', as
   await using setup = await setUp({ queue: accepting(never), options: { acceptDeadlineMs: 100 } });
   const answer = await call(setup.http.addresses().http, 'POST', '/v1/push', '{"to":{"user":"1"},"message":1}');
   expect([answer.status, answer.json.code]).toEqual([504, 'outcome_unknown']);
+});
+
+test('while the store has failed a push is refused at once, certainly; a full store refuses by itself', async () => {
+  let code: 'store_failed' | 'store_full' | undefined = 'store_full';
+  const clock = systemClock;
+  const buckets = createMemoryBuckets(bucketsOptions, clock);
+  const health = buckets.health.bind(buckets);
+  buckets.health = () => ({ ...health(), ...(code === undefined ? {} : { writable: false, code }) });
+  let accepts = 0;
+  const counting = accepting(() => {
+    accepts++;
+    return undefined;
+  });
+  await using setup = await setUp({ queue: counting, http: { buckets } });
+  const base = setup.http.addresses().http;
+  const push = () => call(base, 'POST', '/v1/push', '{"to":{"user":"1"},"message":1}');
+  expect((await push()).status).toBe(200);
+  code = 'store_failed';
+  await expect.poll(async () => (await push()).status).toBe(503);
+  const before = accepts;
+  expect((await push()).json.code).toBe('store_failed');
+  expect(accepts, 'nothing reaches the queue').toBe(before);
+  code = undefined;
+  await expect.poll(async () => (await push()).status).toBe(200);
 });
 
 test('of several users some may fail: 200 while one was accepted, else the error, which prefers the unknown', async () => {

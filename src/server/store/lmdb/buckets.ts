@@ -198,7 +198,7 @@ export class LmdbBuckets implements Buckets {
     const writable = !space.full && !broken;
     return {
       writable,
-      ...(writable ? {} : { code: broken ? ('overloaded' as const) : ('store_full' as const) }),
+      ...(writable ? {} : { code: broken ? ('store_failed' as const) : ('store_full' as const) }),
       freeBytes: space.freeBytes,
       usedBytes: space.usedBytes,
       counters: this.#parts.counters.all(),

@@ -211,5 +211,5 @@ export class Committer {
 
 /** Nothing is written any more: certainly not this. */
 function refused(): ImgoError {
-  return new ImgoError('overloaded', { reason: 'the store failed and must be opened again' });
+  return new ImgoError('store_failed');
 }
