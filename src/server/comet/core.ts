@@ -25,6 +25,7 @@ import { type CometOptions, WRITE_BYTES } from './options.js';
 import { Pacer } from './pacer.js';
 import { Pins } from './pins.js';
 import { ProgressReporter } from './progress.js';
+import { RecoveredRings } from './recovered.js';
 import { Phase, type Session, type SessionHost } from './session.js';
 import { Sweeper } from './sweep.js';
 import { TopicTable } from './topic-table.js';
@@ -66,6 +67,9 @@ const UNCLAIMED_MAX = 10_000;
 /** Memory of fallen ring segments that sockets may pin. */
 const PINNED_BYTES = 64 * 1024 * 1024;
 
+/** Memory of rings recovered from the store for members that came back and have not read to their end. */
+const RECOVERED_BYTES = 64 * 1024 * 1024;
+
 /** Distinct sets of operations that are shared among sessions. */
 const ACCEPTS_MAX = 1_000;
 
@@ -91,6 +95,7 @@ export class CometCore implements SessionHost {
   readonly topics: TopicTable;
   readonly progress: ProgressReporter;
   readonly pins: Pins;
+  readonly recovered = new RecoveredRings(RECOVERED_BYTES);
   readonly sweeper: Sweeper;
   readonly pacer: Pacer;
   readonly opens = new Opens();
@@ -132,6 +137,7 @@ export class CometCore implements SessionHost {
       clock,
       sweeper: this.sweeper,
       pins: this.pins,
+      recovered: this.recovered,
       counters: this.fanOut,
       options: {
         ...TOPIC_DEFAULTS,

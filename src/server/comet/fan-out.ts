@@ -3,6 +3,7 @@ import type { LogName, MessageId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
 import type { ReadLimit, ReadResult } from '../store/buckets.js';
 import type { Pins } from './pins.js';
+import type { RecoveredRings } from './recovered.js';
 import type { Sweeper } from './sweep.js';
 
 /** Knobs of all topics of a comet. */
@@ -63,6 +64,7 @@ export interface TopicContext {
   readonly clock: Clock;
   readonly sweeper: Sweeper;
   readonly pins: Pins;
+  readonly recovered: RecoveredRings;
   readonly options: TopicOptions;
   readonly counters: FanOutCounters;
   /** Reads a log that this comet serves. */

@@ -25,6 +25,8 @@ export interface HistoryTopic {
   readonly log: LogName;
   readonly head: MessageId;
   readonly topicBytes: Uint8Array;
+  /** Who reads this recovered ring loses its place. */
+  surrender(lane: Lane): void;
 }
 
 export class History {
@@ -97,6 +99,7 @@ export class History {
       const old = this.#ready.get(live)?.lane;
       this.#ready.set(live, { lane, at: clock.monotonic() });
       if (old !== undefined && old.readers === 0) this.#drop(old);
+      this.#context.recovered.add(lane, () => this.#giveUp(live, lane));
     } catch {
       counters.readErrors++;
       this.forget(live);
@@ -128,12 +131,19 @@ export class History {
     return lane.next?.offsetAfter(lane.last) !== undefined;
   }
 
+  #giveUp(live: Lane, lane: Lane): void {
+    if (this.#ready.get(live)?.lane === lane) this.#ready.delete(live);
+    this.#topic.surrender(lane);
+    this.#drop(lane);
+  }
+
   #dropOldest(lane: Lane): void {
     const segment = lane.drop();
     if (segment !== undefined) this.#context.pins.fell(segment);
   }
 
   #drop(lane: Lane): void {
+    this.#context.recovered.remove(lane);
     while (lane.segments.length > 0) this.#dropOldest(lane);
   }
 }

@@ -70,6 +70,7 @@ export class LocalCometService implements CometService {
       counters[`topics_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`] = value;
     }
     counters.pins_evicted = core.pins.evicted;
+    counters.recovered_evicted = core.recovered.evicted;
     const cpu = process.cpuUsage();
     return {
       node: core.node,

@@ -166,6 +166,11 @@ export class Topic implements JoinedTopic {
     for (const lane of this.#lanes.values()) lane.pass(id);
   }
 
+  /** Memory for those who came back is short: who still reads this ring goes on live, and is told what it did not get. */
+  surrender(lane: Lane): void {
+    this.#loseBefore(lane, Number.POSITIVE_INFINITY);
+  }
+
   /** The socket took everything: what sweeps passed over meanwhile is written now. */
   resume(outlet: Outlet): void {
     this.#context.pins.release(outlet);
@@ -350,15 +355,18 @@ export class Topic implements JoinedTopic {
 
   /** The ring is over its bound: who still is in what falls loses its place. */
   #trim(lane: Lane): void {
-    const { outlets, lanes } = this.#rows;
     while (lane.overfull) {
-      const tail = lane.segments[0]?.end ?? lane.head;
-      for (let row = outlets.length - 1; row >= 0; row--) {
-        if (row >= outlets.length) row = outlets.length - 1;
-        const offset = this.#rows.offsets[row] as number;
-        if (lanes[row] === lane && offset < tail && offset !== LOST) this.#lose(row, outlets[row] as Outlet, lane);
-      }
+      this.#loseBefore(lane, lane.segments[0]?.end ?? lane.head);
       this.#drop(lane);
+    }
+  }
+
+  #loseBefore(lane: Lane, tail: number): void {
+    const { outlets, lanes } = this.#rows;
+    for (let row = outlets.length - 1; row >= 0; row--) {
+      if (row >= outlets.length) row = outlets.length - 1;
+      const offset = this.#rows.offsets[row] as number;
+      if (lanes[row] === lane && offset < tail && offset !== LOST) this.#lose(row, outlets[row] as Outlet, lane);
     }
   }
 

@@ -21,6 +21,7 @@ import {
 } from '../../../src/server/comet/fan-out.js';
 import type { JoinedTopic, Outlet } from '../../../src/server/comet/outlet.js';
 import { Pins } from '../../../src/server/comet/pins.js';
+import { RecoveredRings } from '../../../src/server/comet/recovered.js';
 import { Sweeper } from '../../../src/server/comet/sweep.js';
 import { Topic } from '../../../src/server/comet/topic.js';
 import type { Notification } from '../../../src/server/rpc/services.js';
@@ -294,6 +295,7 @@ export class Stage {
   readonly clock = new HandClock();
   readonly log: TestLog;
   readonly pins: Pins;
+  readonly recovered: RecoveredRings;
   readonly sweeper: Sweeper;
   readonly counters = new FanOutCounters();
   readonly context: TopicContext;
@@ -302,15 +304,17 @@ export class Stage {
 
   constructor(
     options: Partial<TopicOptions> = {},
-    rest: { yieldEvery?: number; pinnedBytes?: number; log?: LogName } = {},
+    rest: { yieldEvery?: number; pinnedBytes?: number; recoveredBytes?: number; log?: LogName } = {},
   ) {
     this.log = new TestLog(rest.log ?? ('room:1' as LogName));
     this.pins = new Pins(this.clock, rest.pinnedBytes ?? 64 * 1024);
+    this.recovered = new RecoveredRings(rest.recoveredBytes ?? 64 * 1024 * 1024);
     this.sweeper = new Sweeper(this.clock, rest.yieldEvery ?? 3);
     this.context = {
       clock: this.clock,
       sweeper: this.sweeper,
       pins: this.pins,
+      recovered: this.recovered,
       counters: this.counters,
       options: { ...TOPIC_DEFAULTS, windowMs: 10, read: { entries: 5, bytes: 1 << 20 }, ...options },
       read: async (_log, after, limit) => {

@@ -112,7 +112,7 @@ async function play(steps: readonly Step[], log: LogName, policy: 'gap' | 'disco
   const ringBytes = 24_000;
   const stage = new Stage(
     { ringBytes, maxLagBytes: 8_000, lagPolicy: policy, ringAgeMs: 30, filteredRings: 2 },
-    { yieldEvery: 3, pinnedBytes: 30_000, log },
+    { yieldEvery: 3, pinnedBytes: 30_000, recoveredBytes: 20_000, log },
   );
   const { topic, clock } = stage;
   const members: Member[] = [];
@@ -288,6 +288,38 @@ describe('a topic', () => {
       ),
       { numRuns: 60 },
     );
+  });
+
+  test('holds what stalled members recover within one bound: the oldest go on after a gap, the newest get everything', async () => {
+    const stage = new Stage(
+      { ringBytes: 8_000, maxLagBytes: 1 << 20, ringAgeMs: 1 },
+      { recoveredBytes: 12_000, pinnedBytes: 1 << 20 },
+    );
+    const { topic, clock } = stage;
+    const outlets: TestOutlet[] = [];
+    for (let round = 0; round < 6; round++) {
+      // Each comes back after more than the live ring holds, and stalls in a ring of its own.
+      const since = topic.head;
+      for (let n = 0; n < 40; n++) {
+        stage.push(80);
+        await clock.pass(5);
+      }
+      const outlet = new TestOutlet(stage, 'native-tcp');
+      outlet.stalled = true;
+      await Promise.all([topic.joinAfter(outlet, since), clock.pass(50)]);
+      outlets.push(outlet);
+      expect(stage.recovered.bytes).toBeLessThanOrEqual(12_000);
+    }
+    expect(stage.recovered.evicted).toBeGreaterThan(0);
+    for (let round = 0; round < 4; round++) {
+      for (const outlet of outlets) outlet.drain();
+      await clock.pass(1_000);
+    }
+    for (const outlet of outlets) expect(topic.position(outlet)).toEqual(topic.head);
+    expect(outlets[0]?.got.some(({ kind }) => kind === 'gap')).toBe(true);
+    await clock.pass(20_000);
+    topic.expire(clock.monotonic());
+    expect(stage.recovered.bytes).toBe(0);
   });
 
   test('gives a member that is up to date all that is due in one write, also over the end of a segment', async () => {
