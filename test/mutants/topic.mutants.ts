@@ -129,10 +129,24 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     'only the first of several segments',
     'topic.ts',
-    'const to = segment.end < lane.target ? segment.end : lane.target;',
-    'const to = lane.target;',
+    'let to = segment.end < lane.target ? segment.end : lane.target;',
+    'let to = lane.target;',
     'fan-out',
     'gets all that it missed',
+  ),
+  mutant(
+    'a join of segments passes for a part of it',
+    'topic.ts',
+    '        bytes = lane.join(offset, to);',
+    '        bytes = lane.view(segment, offset, segment.end);',
+    'topic',
+  ),
+  mutant(
+    'a surrendered ring is not told as lost',
+    'topic.ts',
+    'this.#loseBefore(lane, Number.POSITIVE_INFINITY);',
+    'void lane;',
+    'topic',
   ),
   mutant(
     'resume writes nothing',
