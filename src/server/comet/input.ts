@@ -1,8 +1,13 @@
 // From a socket's bytes, or a WebSocket's messages, to the frames of one session. While the session is deaf its bytes
 // wait: bounded, because the socket is paused as soon as something waits.
 
+import { DISCONNECT } from '../../protocol/disconnect.js';
 import { FRESH_FRAME_STATE, type FrameState, readFrames, readMessage, resumeFrames } from '../../protocol/reader.js';
 import type { Session } from './session.js';
+
+/** What may wait beside one message of any size, and what a waiting message costs beside its bytes. */
+const INBOX_BYTES = 64 * 1_024;
+const MESSAGE_OVERHEAD = 128;
 
 const OPEN = 0;
 const PAUSED = 1;
@@ -19,20 +24,25 @@ export function receiveBytes(session: Session, chunk: Uint8Array): void {
   settle(session, state);
 }
 
-/** One whole WebSocket message. */
+/** One whole WebSocket message. `ws` gives all messages of the bytes at hand, also after a pause. */
 export function receiveMessage(session: Session, data: Buffer, binary: boolean): void {
   if (session.closed) return;
   if (session.deaf) {
-    session.inbox ??= [];
-    session.inbox.push({ data, binary, from: 0 });
-    session.ws?.pause();
+    wait(session, data, binary, 0);
     return;
   }
   const from = read(session, data, binary, 0);
-  if (from >= 0 && from < data.length && binary) {
-    session.inbox = [{ data, binary, from }];
-    session.ws?.pause();
-  }
+  if (from >= 0 && from < data.length && binary) wait(session, data, binary, from);
+}
+
+/** The message waits; a client that sent more than may wait is not one of those who send as often as they may. */
+function wait(session: Session, data: Buffer, binary: boolean, from: number): void {
+  session.inbox ??= { messages: [], bytes: 0 };
+  const { inbox } = session;
+  inbox.messages.push({ data, binary, from });
+  inbox.bytes += data.length + MESSAGE_OVERHEAD;
+  if (inbox.bytes > session.host.options.limits.frameBytes + INBOX_BYTES) session.close(DISCONNECT.rate_limited);
+  else session.ws?.pause();
 }
 
 /** The session may be heard again: what waited is handled first. */
@@ -49,7 +59,7 @@ export function hearAgain(session: Session): void {
     return;
   }
   while (session.inbox !== undefined && !session.deaf && !session.closed) {
-    const [message] = session.inbox;
+    const [message] = session.inbox.messages;
     if (message === undefined) {
       session.inbox = undefined;
       break;
@@ -58,7 +68,10 @@ export function hearAgain(session: Session): void {
     const from = read(session, data, binary, message.from);
     if (from < 0) return;
     if (binary && from < data.length) message.from = from;
-    else session.inbox?.shift();
+    else {
+      session.inbox.messages.shift();
+      session.inbox.bytes -= data.length + MESSAGE_OVERHEAD;
+    }
   }
   if (!session.deaf && !session.closed && session.ws.isPaused) session.ws.resume();
 }

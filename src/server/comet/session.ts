@@ -69,6 +69,13 @@ export interface SessionHost {
   online(session: Session): number;
 }
 
+/** WebSocket messages that wait for their session. */
+export interface Inbox {
+  readonly messages: { readonly data: Buffer; readonly binary: boolean; from: number }[];
+  /** What they hold in memory, about. */
+  bytes: number;
+}
+
 /** Bytes that are complete and not yet written flush at once above this: a write is at most this and one entry. */
 const FLUSH_BYTES = 16 * 1024;
 
@@ -108,7 +115,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   /** The parser's state: only while a frame is incomplete or input waits. */
   parser: FrameState | undefined = undefined;
   /** WebSocket messages that wait. */
-  inbox: { readonly data: Buffer; readonly binary: boolean; from: number }[] | undefined = undefined;
+  inbox: Inbox | undefined = undefined;
   /** Input waits: for logic (`busy`), or until a write completes. */
   deaf = false;
   /** A request of this session is with logic. */

@@ -50,8 +50,9 @@ export function createWebServer(core: CometCore): Server {
     }
     sockets.handleUpgrade(request, socket, head, (ws) => upgraded(session, ws));
   });
-  server.on('clientError', (_error, socket) => {
-    core.counters.count('closed_protocol_error');
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // Only the parser's errors are the client's words; the others are a connection that broke.
+    if (error.code?.startsWith('HPE_') === true) core.counters.count('closed_protocol_error');
     socket.destroy();
   });
   return server;
@@ -75,7 +76,8 @@ function deny(core: CometCore, socket: Duplex, status: number): void {
   core.counters.count(status === 403 ? 'closed_origin_refused' : `refused_http_${status}`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   const session = (socket as SessionSocket)[SESSION];
-  if (session !== undefined) session.host.linger(session);
+  // Over, and counted: what it does until its socket is gone is nothing of ours.
+  session?.broken();
 }
 
 function upgraded(session: Session, ws: SessionWebSocket): void {

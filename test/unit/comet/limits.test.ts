@@ -1,6 +1,7 @@
 // What one client may do, and what becomes of those that do more: each is closed with its code, counted, and nobody else
 // notices.
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { encodeGoimAuth } from '../../../src/protocol/goim.js';
@@ -215,4 +216,53 @@ test('a client that ends its side, resets, or closes amid everything leaves noth
   await expect.poll(async () => (await server.stats()).connections).toBe(0);
   expect((await server.stats()).sessions).toBe(0);
   expect(await server.buckets.sessions({ after: undefined, limit: 10 })).toEqual([]);
+});
+
+/** A connection to the WebSocket port that speaks HTTP by hand. */
+async function http(server: Live, words: string): Promise<Socket> {
+  const { hostname: host, port } = new URL(server.comet.addresses().ws as string);
+  const socket = connect({ host, port: Number(port), allowHalfOpen: true });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.write(words);
+  return socket;
+}
+
+const upgrade = (path: string) =>
+  [`GET ${path} HTTP/1.1`, 'Host: 127.0.0.1', 'Upgrade: websocket', 'Connection: Upgrade'].join('\r\n') +
+  `\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n\r\n`;
+
+test('WebSocket: a refused upgrade is counted once, also when its client stays; a reset is no breach', async () => {
+  const server = await start({ limits: { handshakeMs: 300 } });
+  const refused = await http(server, upgrade('/other'));
+  const [answer] = (await once(refused, 'data')) as [Buffer];
+  expect(answer.toString('latin1')).toMatch(/^HTTP\/1.1 404 /);
+  const reset = await http(server, 'GET /sub HTTP/1.1\r\nHost: x\r\n');
+  await expect.poll(async () => (await server.stats()).connections).toBe(2);
+  reset.resetAndDestroy();
+  const garbage = await http(server, 'once upon a time\r\n\r\n');
+  garbage.resume();
+  await expect.poll(async () => (await server.stats()).connections, { timeout: 10_000 }).toBe(0);
+  refused.destroy();
+  garbage.destroy();
+  expect(await server.reason('refused_http_404')).toBe(1);
+  expect(await server.reason('closed_protocol_error')).toBe(1);
+  expect(await server.reason('closed_handshake_timeout')).toBe(0);
+});
+
+test('WebSocket: who says more while it is not heard than may wait is closed', async () => {
+  const server = await start();
+  const socket = await http(server, upgrade('/sub'));
+  await once(socket, 'data');
+  const masked = (bytes: Uint8Array) => {
+    const length = bytes.length < 126 ? [0x80 | bytes.length] : [0xfe, bytes.length >> 8, bytes.length & 255];
+    return Buffer.concat([Buffer.from([0x82, ...length, 0, 0, 0, 0]), bytes]);
+  };
+  const auth = masked(encodeFrame(1, Op.AUTH, 1, Buffer.from(await server.token('u', 'a'))));
+  const beat = masked(encodeFrame(1, Op.HEARTBEAT, 2));
+  socket.write(Buffer.concat([auth, ...Array.from({ length: 2_000 }, () => beat)]));
+  socket.resume();
+  await once(socket, 'end');
+  socket.destroy();
+  expect(await server.reason('closed_rate_limited')).toBe(1);
 });
