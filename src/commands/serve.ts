@@ -28,8 +28,10 @@ export default class Serve extends BaseCommand {
   override async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
     const output = this.outputFor(flags);
-    const [{ config, file }, { readKey }] = await Promise.all([loadFromFlags(flags), import('../cli/secrets.js')]);
-    const importKey = readKey(flags['key-file'], undefined);
+    const [{ config, file }, { readSecret }] = await Promise.all([loadFromFlags(flags), import('../cli/secrets.js')]);
+    const keyFile = flags['key-file'];
+    // Not IMGO_KEY: that is a caller's key, of whatever server, and would become the admin key of this one.
+    const importKey = keyFile === undefined ? undefined : readSecret(keyFile);
     if (flags.check) {
       const { settlePorts } = await import('../cli/serve/ports.js');
       const { moves } = await settlePorts(config);
@@ -40,7 +42,6 @@ export default class Serve extends BaseCommand {
       return;
     }
     const { runServer } = await import('../cli/serve/run.js');
-    const keyFile = flags['key-file'];
     const known = keyFile === undefined || keyFile === '-' ? undefined : resolve(keyFile);
     await runServer(config, { importKey, keyFile: known }, output);
   }

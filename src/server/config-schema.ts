@@ -38,7 +38,7 @@ const listen = group({
   legacy_http: listener('off', "The routes of imgo's and goim's callers without a key, on a port of their own."),
   origins: list(
     ['same-host'],
-    'Pages that browsers may connect from.',
+    'Pages that browsers may connect from. same-host: clients from any port of the host, API calls from its own only.',
     '"same-host", "*" or origins such as "https://app.example.com"',
     isOrigin,
   ),

@@ -528,6 +528,11 @@ describe('keys', () => {
     expect(made.stderr).not.toContain(secret);
     expect((await run(['key', 'create', '--scope', 'admin', '--data', store, '--out', out], how)).status).toBe(5);
 
+    // A caller's key in the environment is not this server's: it stays a development server.
+    const other = await startServer([...PORTS, '--memory'], { XDG_STATE_HOME: state, IMGO_KEY: 'imgo_k_c4n4ry-other' });
+    expect((await run(['push', '--user', '1', '1'], how)).status).toBe(0);
+    expect(await other.end('SIGTERM')).toBe(0);
+
     const guarded = await startServer([...PORTS, '--data', store], { XDG_STATE_HOME: state });
     try {
       const missing = await run(['push', '--user', '1', '1'], how);
