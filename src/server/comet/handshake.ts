@@ -11,6 +11,7 @@ import type { Auth } from './auth.js';
 import type { CometCore } from './core.js';
 import { hearAgain } from './input.js';
 import { NATIVE_HEARTBEAT_MS } from './options.js';
+import { resyncOne } from './rejoin.js';
 import { Phase, type Session } from './session.js';
 import type { Joined, Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
@@ -32,6 +33,7 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
   const { node, incarnation, seq } = core.identity();
   const ticket = core.openBegins();
   const open = core.opens.begin();
+  const { resyncs } = core.counters;
   let reply: OpenReply;
   try {
     reply = await core.logic.open({
@@ -78,6 +80,8 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
     return;
   }
   await start(core, session, auth, reply);
+  // The router may have forgotten it between its registration and now.
+  if (core.counters.resyncs !== resyncs && !session.closed) await resyncOne(core, session);
 }
 
 /** Joins, answers, streams. */

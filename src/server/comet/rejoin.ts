@@ -71,6 +71,16 @@ export async function resync(core: CometCore): Promise<void> {
 }
 
 /**
+ * A session whose open was answered before a resync, and that came in after it: the same for it alone. Its log is read
+ * from where it is, because nothing may have been notified meanwhile. Throws what logic throws.
+ */
+export async function resyncOne(core: CometCore, session: Session): Promise<void> {
+  await register(core, [session]);
+  await revalidate(core, [session]);
+  session.log?.recheck(core.follow, session);
+}
+
+/**
  * After a new incarnation (the fence is suspended): sessions and topics are registered under it and tokens checked; then
  * the fence opens and heads are read. Stops when `stillCurrent` says that the lease was lost once more.
  */

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
-import type { DeviceId, SessionId, UserId } from '../../../src/protocol/ids.js';
+import { compareIds, type DeviceId, type NodeId, type SessionId, type UserId } from '../../../src/protocol/ids.js';
 import { NATIVE_VER } from '../../../src/protocol/native.js';
 import { encodeNativeAuth, parseDisconnect } from '../../../src/protocol/native-json.js';
 import type { Logic } from '../../../src/server/logic/sessions.js';
@@ -61,6 +61,26 @@ test.each(['session', 'user', 'token'] as const)(
     await expect.poll(() => live.buckets.sessionsOf(['u' as UserId])).toEqual([[]]);
   },
 );
+
+test('a session that the router forgot while it opened is registered again, and has what came meanwhile', async () => {
+  const answers = new SlowAnswers();
+  await using live = await Live.start({ between: (logic) => answers.between(logic) });
+  const client = await live.tcp();
+  client.send(encodeFrame(NATIVE_VER, Op.AUTH, 1, encodeNativeAuth({ token: await live.token('u', 'phone') })));
+  await expect.poll(() => answers.opened.length).toBe(1);
+  const { session } = answers.opened[0] as OpenReply;
+  await live.buckets.dropComet('c-1' as NodeId, undefined);
+  await live.comet.service.resync();
+  const missed = await live.push('u', '"missed"');
+  answers.deliver();
+  expect((await client.next(Op.PUSH)).body).toBe('"missed"');
+  await expect
+    .poll(async () => (await live.buckets.sessionsOf(['u' as UserId]))[0]?.map((one) => one.session))
+    .toEqual([session]);
+  const next = await live.push('u', '"next"');
+  expect(await client.bodiesCount(2)).toEqual(['"missed"', '"next"']);
+  expect(compareIds(next, missed)).toBeGreaterThan(0);
+});
 
 test('a session that registers again does not take the place of a newer one of its device', async () => {
   await using live = await Live.start();
