@@ -324,6 +324,13 @@ const STATE = {
     'What the disk holds is not known, so nothing more is built on it. Everything that was answered with an id is kept.',
     ['look at the log for the cause, and at the disk', 'restart the server: the store is checked before it is opened'],
   ),
+  node_unreachable: retry(
+    503,
+    RUNTIME,
+    'Node {node} does not answer.',
+    'The link to it is down, or no answer came in time: whether it did what it was asked is not known.',
+    ['it is dialled again by itself; imgo nodes shows who answers'],
+  ),
   fd_limit: retry(
     503,
     RUNTIME,

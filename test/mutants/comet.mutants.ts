@@ -49,7 +49,7 @@ export const COMET_MUTANTS: readonly Mutant[] = [
     'if (!sink.ready) {\n            whole = false;',
     'if (sink.closed) {\n            whole = false;',
     'user-log',
-    INTERLEAVING,
+    'while the socket is held is not written',
   ),
   mutant(
     'a read that repeats delivers twice',

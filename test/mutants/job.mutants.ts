@@ -71,8 +71,8 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     'apply.ts',
     'if (!grouped.has(bucket)) groups.push',
     'if (false as boolean) groups.push',
-    SIMULATION,
-    RUNS,
+    JOB,
+    'moves the marks of all the buckets',
   ),
   job(
     'comets are not told that the store lost writes',

@@ -224,6 +224,21 @@ test('any interleaving of notifications, reads and held sockets delivers each en
   );
 });
 
+test('what a read brings while the socket is held is not written; it comes once the socket is free', async () => {
+  const model = new Model(10, false);
+  model.append(1);
+  model.append(1);
+  model.notifications.shift();
+  model.notify(0, false);
+  expect(model.reads.length, 'a hole is read').toBe(1);
+  model.held = true;
+  await model.answer(0, false);
+  expect(model.given).toEqual([]);
+  model.resume();
+  await model.answer(0, false);
+  expect(model.given).toEqual(model.all);
+});
+
 test('a notification that was missed is made up for by a recheck', async () => {
   const model = new Model(10, true);
   model.append(1);

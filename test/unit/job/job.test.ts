@@ -463,6 +463,38 @@ describe('the job', () => {
     expect(seeks).toEqual([{ kind: 'seek', to: { epoch: 1, n: 10 } }]);
   });
 
+  test('a batch moves the marks of all the buckets that it covers, also of those without a record in it', async () => {
+    const { buckets, registry, comets } = bench();
+    const applied: ApplyGroup[] = [];
+    const store = overridden(buckets, async (groups) => {
+      applied.push(...groups);
+      return groups.map((group) => ({
+        kind: 'applied',
+        mark: group.upTo,
+        results: group.records.map(({ id }) => ({ kind: 'gone', id })),
+      }));
+    });
+    const [here, elsewhere] = [bucketOf(user('1')), bucketOf(user('2'))];
+    store.marks = async (asked) => asked.map(() => ZERO_ID);
+    const queue: Pick<Queue, 'consume'> = {
+      consume: async (handler, _signal, assigned) => {
+        await assigned?.(0, [here, elsewhere]);
+        const record = { log: user('1'), payload: new Uint8Array(1), acceptedAt: 1, expiresAt: 1e15 };
+        const commit = { upTo: { epoch: 1, n: 11 }, buckets: [here, elsewhere] };
+        const batch = { partition: 0, ephemeral: [], attempt: 1, commit, applied: () => undefined };
+        await handler({ ...batch, records: [{ ...record, id: { epoch: 1, n: 9 } }] });
+      },
+    };
+    const cometFor = ({ node }: { node: NodeId }) => comets.get(node)?.service as CometService;
+    await createJob({ queue: queue as Queue, buckets: store, registry, clock: systemClock, cometFor }).run(
+      new AbortController().signal,
+    );
+    expect(applied.map(({ bucket, upTo, records }) => [bucket, upTo.n, records.length])).toEqual([
+      [here, 11, 1],
+      [elsewhere, 11, 0],
+    ]);
+  });
+
   test('an ephemeral message that waited too long in whatever queue is dropped', async () => {
     const { buckets, registry, comet, comets } = bench();
     const a = await comet('a');
