@@ -4,12 +4,12 @@
  * Stopping goes the other way round: nothing new, what was accepted is applied and told, sessions are closed, the store
  * last.
  */
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
 import type { NodeId, RoomId } from '../protocol/ids.js';
 import { type Clock, systemClock } from './clock.js';
-import type { Comet } from './comet/comet.js';
+import type { CometAddresses } from './comet/listeners.js';
 import type { CometOptions } from './comet/options.js';
 import { LOOPBACK_HOSTS } from './comet/origins.js';
 import { type Config, isLoopback, type ListenerConfig, listeners } from './config.js';
@@ -20,7 +20,8 @@ import { type GoimNodes, type LogicOptions, type LogicParts, logicDefaults, type
 import { createLogicService } from './logic/sessions.js';
 import { createEmbeddedQueue } from './queue/embedded.js';
 import { createMemoryRegistry } from './router/memory.js';
-import type { CometService } from './rpc/services.js';
+import type { Registry } from './router/registry.js';
+import type { CometService, LogicService } from './rpc/services.js';
 import type { Buckets, BucketsOptions } from './store/buckets.js';
 import type { Credentials, KeyRecord } from './store/credentials.js';
 
@@ -56,9 +57,14 @@ export interface StartOptions {
 const LEASE_MS = 10_000;
 const RENEW_MS = 2_000;
 const MAINTAIN_MS = 1_000;
+/** Descriptors of a worker that are not connections. */
+const PROCESS_FDS = 64;
 const QUEUE_BYTES = 64 * 1024 * 1024;
 const FORGET_LOG_AFTER_MS = 30 * 86_400_000;
 const CREDENTIALS_KEPT_MS = 30 * 86_400_000;
+
+/** development: every listener on loopback and no key. */
+type Mode = RunningServer['mode'];
 
 /** Opened on the way up, closed on the way down. */
 type Undo = () => PromiseLike<void> | void;
@@ -78,8 +84,8 @@ export async function startServer(config: Config, options: StartOptions): Promis
 
     const registry = createMemoryRegistry({ clock, leaseMs: LEASE_MS });
     const node = `n-${Buffer.from(clock.randomBytes(4)).toString('hex')}` as NodeId;
-    let comet: Comet | undefined;
-    const cometFor = (asked: NodeId): CometService | undefined => (asked === node ? comet?.service : undefined);
+    let comets: Comets | undefined;
+    const cometFor = (asked: NodeId): CometService | undefined => comets?.cometFor(asked);
     const parts: LogicParts = { buckets, credentials, registry, clock, options: logicOptions(config), cometFor };
     const logic = createLogicService(parts);
 
@@ -91,24 +97,15 @@ export async function startServer(config: Config, options: StartOptions): Promis
       clock,
       cometFor: (record) => {
         const service = cometFor(record.node);
-        if (service === undefined) throw new ImgoError('internal', { detail: 'no such comet in this process' });
+        if (service === undefined) throw new ImgoError('node_unreachable', { node: record.node });
         return service;
       },
       onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
     });
 
-    const { createComet } = await import('./comet/comet.js');
-    comet = await createComet({
-      options: cometOptions(config, mode),
-      logic,
-      registry,
-      clock,
-      log,
-      node,
-      version: options.version,
-      renewMs: RENEW_MS,
-    });
-    undo.push(() => comet?.stop(config.shutdownTimeoutMs));
+    const started = await startComets(config, mode, { ...options, logic, registry, buckets, clock, node });
+    comets = started;
+    undo.push(() => started.stop(config.shutdownTimeoutMs));
     const consuming = new AbortController();
     const running = job.run(consuming.signal);
     undo.push(async () => {
@@ -118,9 +115,9 @@ export async function startServer(config: Config, options: StartOptions): Promis
     });
 
     const counters = (): Readonly<Record<string, number>> => ({ ...job.counters });
-    const nodes = (): GoimNodes | undefined => goimNodes(comet?.addresses());
+    const nodes = (): GoimNodes | undefined => goimNodes(comets?.addresses());
     const http = await openHttp(config, { ...parts, queue, job: counters, goimNodes: nodes }, logic, options, mode);
-    await comet.listen();
+    await comets.listen();
     if (http !== undefined) {
       await http.listen();
       undo.push(() => http.stop());
@@ -128,7 +125,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
     const upkeep = keepUp(buckets, credentials, clock, log);
     undo.push(() => clock.clear(upkeep));
     return {
-      addresses: { ...comet.addresses(), ...(http?.addresses() ?? { http: undefined, legacyHttp: undefined }) },
+      addresses: { ...comets.addresses(), ...(http?.addresses() ?? { http: undefined, legacyHttp: undefined }) },
       mode,
       epoch: buckets.epoch,
       stop,
@@ -137,6 +134,59 @@ export async function startServer(config: Config, options: StartOptions): Promis
     await stop().catch((late: unknown) => log.warn({ error: String(late) }, 'not all could be closed'));
     throw error;
   }
+}
+
+/** Where connections are held: in this process, or in its workers. */
+interface Comets {
+  cometFor(node: NodeId): CometService | undefined;
+  listen(): Promise<void>;
+  addresses(): CometAddresses;
+  stop(timeoutMs: number): Promise<void>;
+}
+
+interface CometsParts extends StartOptions {
+  readonly logic: LogicService;
+  readonly registry: Registry;
+  readonly buckets: Buckets;
+  readonly clock: Clock;
+  readonly node: NodeId;
+}
+
+async function startComets(config: Config, mode: Mode, parts: CometsParts): Promise<Comets> {
+  const { log, node, version } = parts;
+  const count = await workerCount(config);
+  const options = cometOptions(config, mode, count);
+  if (count > 1) {
+    const { Supervisor } = await import('./workers/supervisor.js');
+    const supervisor = new Supervisor({
+      ...parts,
+      count,
+      orders: { options, version, renewMs: RENEW_MS, orphanMs: LEASE_MS },
+    });
+    try {
+      await supervisor.start();
+    } catch (error) {
+      await supervisor.stop(0);
+      throw error;
+    }
+    return supervisor;
+  }
+  const { createComet } = await import('./comet/comet.js');
+  const comet = await createComet({ ...parts, log, options, renewMs: RENEW_MS });
+  return {
+    cometFor: (asked) => (asked === node ? comet.service : undefined),
+    listen: () => comet.listen(),
+    addresses: () => comet.addresses(),
+    stop: (timeoutMs) => comet.stop(timeoutMs),
+  };
+}
+
+/** `auto`: a process for each core, and as many as the connections asked for need descriptors. */
+async function workerCount({ workers, limits: { maxConns, reserveFds } }: Config): Promise<number> {
+  if (workers !== 'auto') return workers;
+  const { descriptorLimit } = await import('./comet/limits.js');
+  const each = Math.max(1, descriptorLimit() - reserveFds - PROCESS_FDS);
+  return Math.max(availableParallelism(), maxConns === 'auto' ? 1 : Math.ceil(maxConns / each));
 }
 
 /** Every step is taken, in order, whatever becomes of the others. Throws the first error. */
@@ -190,7 +240,7 @@ async function chooseMode(
   credentials: Credentials,
   clock: Clock,
   adminKey: string | undefined,
-): Promise<'development' | 'production'> {
+): Promise<Mode> {
   if (adminKey !== undefined) {
     const key = await importKey(credentials, clock, adminKey, {
       name: 'key file',
@@ -219,7 +269,7 @@ async function openHttp(
   parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes'>,
   service: ReturnType<typeof createLogicService>,
   options: StartOptions,
-  mode: 'development' | 'production',
+  mode: Mode,
 ): Promise<LogicHttp | undefined> {
   const { http, legacyHttp, origins } = config.listen;
   if (http === undefined) return undefined;
@@ -237,7 +287,7 @@ async function openHttp(
 }
 
 /** Where goim's clients connect: their own port, which speaks both transports, else the normal ones (with a token). */
-function goimNodes(at: ReturnType<Comet['addresses']> | undefined): GoimNodes | undefined {
+function goimNodes(at: CometAddresses | undefined): GoimNodes | undefined {
   const tcp = at?.goim ?? at?.tcp;
   const ws = at?.goim ?? (at?.ws === undefined ? undefined : new URL(at.ws).host);
   const listening = tcp ?? ws;
@@ -281,21 +331,21 @@ function logicOptions(config: Config): LogicOptions {
   };
 }
 
-function cometOptions(config: Config, mode: 'development' | 'production'): CometOptions {
+function cometOptions(config: Config, mode: Mode, processes: number): CometOptions {
   const { listen, limits, delivery, fanout } = config;
   return {
     listen: {
       tcp: listen.tcp && addressOf(listen.tcp),
       ws: listen.ws && addressOf(listen.ws),
       goim: listen.goim && addressOf(listen.goim),
-      reusePort: false,
+      reusePort: processes > 1,
       backlog: 4_096,
       origins: listen.origins,
       // Nobody needs a key there: a page whose name was made to point to this machine must not reach it.
       hosts: mode === 'development' ? [...LOOPBACK_HOSTS, ...listeners(config).map(([, { host }]) => host)] : undefined,
     },
     limits: {
-      maxConns: limits.maxConns === 'auto' ? Number.POSITIVE_INFINITY : limits.maxConns,
+      maxConns: limits.maxConns === 'auto' ? Number.POSITIVE_INFINITY : Math.ceil(limits.maxConns / processes),
       reserveFds: limits.reserveFds,
       frameBytes: limits.frameBytes,
       handshakeMs: limits.handshakeMs,

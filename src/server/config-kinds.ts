@@ -82,7 +82,7 @@ export function count(initial: number, describe: string, min = 0, max = 1_000_00
 }
 
 /** A whole number, or "auto". */
-export function countOrAuto(describe: string, min = 1): Setting<number | 'auto'> {
+export function countOrAuto(describe: string, min = 1, preset: number | 'auto' = 'auto'): Setting<number | 'auto'> {
   const read: Read<number | 'auto'> = (value) => {
     if (value === 'auto') return 'auto';
     const given = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value;
@@ -91,7 +91,7 @@ export function countOrAuto(describe: string, min = 1): Setting<number | 'auto'>
   const print = (value: number | 'auto') => (value === 'auto' ? quoted(value) : String(value));
   return setting(
     { unit: 'number | "auto"', wrong: `must be "auto" or a whole number from ${min} on`, read, print },
-    'auto',
+    preset,
     describe,
   );
 }

@@ -115,6 +115,11 @@ const fanout = group({
 export const schema = z.strictObject({
   data: text('.imgo', 'Folder of messages, tokens and keys; "memory" keeps nothing.', 'folder or "memory"'),
   shutdown_timeout: duration('30s', 'Time for a graceful stop.', 100),
+  workers: countOrAuto(
+    'Processes that hold connections; "auto": one a core, or as many as max_conns needs. 1: the server itself does.',
+    1,
+    1,
+  ),
   listen,
   auth,
   limits,

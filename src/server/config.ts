@@ -29,6 +29,8 @@ export interface Config {
     | { readonly kind: 'memory' }
     | { readonly kind: 'folder'; readonly shown: string; readonly folder: string };
   readonly shutdownTimeoutMs: number;
+  /** Processes that hold connections; 1: the server itself does. */
+  readonly workers: number | 'auto';
   readonly listen: {
     readonly host: string;
     /** undefined: off. */
@@ -122,6 +124,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
         ? { kind: 'memory' }
         : { kind: 'folder', shown: data, folder: isAbsolute(data) ? data : resolve(folder, data) },
     shutdownTimeoutMs: settings.shutdown_timeout,
+    workers: settings.workers,
     listen: {
       host: listen.host,
       http: listenerOf('http', listen.http),

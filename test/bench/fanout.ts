@@ -12,7 +12,7 @@ const SOCKETS = 10_000;
 const ROUNDS = 5;
 /** Turns of a round; of each some 60 ms are work on an idle machine. */
 const TURNS = 6;
-const ROOM_SECONDS = 3;
+const ROOM_SECONDS = 6;
 const SETTLE_MS = 200;
 /** What has been written must have been read by then. */
 const ARRIVAL_MS = 20_000;

@@ -38,6 +38,10 @@ export const configFlags = {
     multipleNonGreedy: true,
     summary: 'pages that may connect (same-host); repeatable [env: IMGO_LISTEN__ORIGINS]',
   }),
+  workers: Flags.string({
+    helpValue: 'N|auto',
+    summary: 'processes that hold connections (1); auto: one a core or as max-conns needs [env: IMGO_WORKERS]',
+  }),
   'max-conns': Flags.string({
     helpValue: 'N|auto',
     summary: 'client connections (auto) [env: IMGO_LIMITS__MAX_CONNS]',
@@ -61,6 +65,7 @@ export interface ConfigFlagValues {
   readonly goim?: string | undefined;
   readonly 'legacy-http'?: string | undefined;
   readonly origin?: readonly string[] | undefined;
+  readonly workers?: string | undefined;
   readonly 'max-conns'?: string | undefined;
   readonly data?: string | undefined;
   readonly memory?: boolean | undefined;
@@ -77,6 +82,7 @@ const KEYS = {
   tcp: 'listen.tcp',
   goim: 'listen.goim',
   'legacy-http': 'listen.legacy_http',
+  workers: 'workers',
   'max-conns': 'limits.max_conns',
   'log-format': 'observe.log.format',
   data: 'data',

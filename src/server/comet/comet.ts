@@ -10,7 +10,7 @@ import type { CometService, LogicService } from '../rpc/services.js';
 import { CometCore } from './core.js';
 import { handleFrame, handleText } from './inbound.js';
 import { LeaseKeeper } from './lease.js';
-import { type CometAddresses, Listeners } from './listeners.js';
+import { type CometAddresses, Listeners, type ListenPorts } from './listeners.js';
 import type { CometOptions } from './options.js';
 import { rejoin, rereadHeads, revalidateAll } from './rejoin.js';
 import { LocalCometService } from './service.js';
@@ -25,7 +25,8 @@ export interface CometLog {
 export interface CometParts {
   readonly options: CometOptions;
   readonly logic: LogicService;
-  readonly registry: Registry;
+  /** Where its lease is. */
+  readonly registry: Pick<Registry, 'join' | 'renew' | 'leave' | 'resynced'>;
   readonly clock: Clock;
   readonly log: CometLog;
   readonly node: NodeId;
@@ -38,8 +39,10 @@ export interface CometParts {
 /** A comet that has joined the registry. */
 export interface Comet {
   readonly service: CometService;
-  /** Takes connections. @throws ImgoError port_in_use, listen_refused */
-  listen(): Promise<void>;
+  /** Takes connections. `ports` for listeners that asked for any. @throws ImgoError port_in_use, listen_refused */
+  listen(ports?: ListenPorts): Promise<void>;
+  /** Takes none any more; those that are there stay. */
+  close(): Promise<void>;
   addresses(): CometAddresses;
   /** Takes a connection that somebody else accepted: TCP, any dialect but goim's own port. */
   serve(socket: Socket): void;
@@ -102,8 +105,12 @@ class CometRole implements Comet {
     this.#validating = this.#parts.clock.every(REVALIDATE_MS, () => void revalidateAll(this.#core));
   }
 
-  listen(): Promise<void> {
-    return this.#listeners.open();
+  listen(ports: ListenPorts = {}): Promise<void> {
+    return this.#listeners.open(ports);
+  }
+
+  close(): Promise<void> {
+    return this.#listeners.close();
   }
 
   addresses(): CometAddresses {

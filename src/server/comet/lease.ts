@@ -23,9 +23,12 @@ export interface NodeIdentity {
   readonly address: string;
 }
 
+/** The part of the registry that keeps leases. */
+type LeaseRegistry = Pick<Registry, 'join' | 'renew' | 'leave' | 'resynced'>;
+
 /** Holds a lease until it is left. */
 export class LeaseKeeper {
-  readonly #registry: Registry;
+  readonly #registry: LeaseRegistry;
   readonly #clock: Clock;
   readonly #identity: NodeIdentity;
   readonly #renewMs: number;
@@ -35,7 +38,7 @@ export class LeaseKeeper {
   #waking: (() => void) | undefined;
   #loop: Promise<void> = Promise.resolve();
 
-  constructor(registry: Registry, clock: Clock, identity: NodeIdentity, renewMs: number, events: LeaseEvents) {
+  constructor(registry: LeaseRegistry, clock: Clock, identity: NodeIdentity, renewMs: number, events: LeaseEvents) {
     this.#registry = registry;
     this.#clock = clock;
     this.#identity = identity;

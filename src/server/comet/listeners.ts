@@ -21,6 +21,9 @@ export interface CometAddresses {
   readonly goim: string | undefined;
 }
 
+/** Ports instead of those in the options. */
+export type ListenPorts = { readonly [Kind in ListenerKind]?: number };
+
 /** What is told when connections are refused, at most once a second. */
 export type LimitAlarm = (alarm: { code: 'fd_limit' | 'max_conns'; connections: number; refused: number }) => void;
 
@@ -50,8 +53,12 @@ export class Listeners {
   }
 
   /** @throws ImgoError port_in_use, listen_refused; what was opened before is closed then. */
-  async open(): Promise<void> {
-    const { tcp, ws, goim } = this.#core.options.listen;
+  async open(ports: ListenPorts = {}): Promise<void> {
+    const at = (kind: ListenerKind) => {
+      const address = this.#core.options.listen[kind];
+      return address && { ...address, port: ports[kind] ?? address.port };
+    };
+    const [tcp, ws, goim] = [at('tcp'), at('ws'), at('goim')];
     try {
       if (tcp !== undefined) await this.#listen('tcp', tcp);
       if (ws !== undefined) await this.#listen('ws', ws);

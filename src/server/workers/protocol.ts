@@ -1,0 +1,71 @@
+/**
+ * What a parent and its workers say to each other. A worker dials the parent's socket, asks for its orders, joins through the
+ * parent's registry, and listens when it is told to; from then on it is a comet like any other.
+ */
+import type { CometAddresses } from '../comet/listeners.js';
+import type { CometOptions } from '../comet/options.js';
+import type { Registry } from '../router/registry.js';
+import type { LinkOptions } from '../rpc/link.js';
+import type { CometService, LogicService } from '../rpc/services.js';
+
+/** What a worker is told at its start. */
+export interface WorkerOrders {
+  readonly options: CometOptions;
+  readonly version: string;
+  readonly renewMs: number;
+  /** How long a worker without its parent keeps its sockets, ms: as long as its lease holds. */
+  readonly orphanMs: number;
+}
+
+/** What a parent offers its workers beside logic and the registry. */
+export interface ParentService {
+  orders(): Promise<WorkerOrders>;
+  warn(details: object, message: string): Promise<void>;
+}
+
+/** What a worker offers beside its comet. */
+export interface WorkerService {
+  /** Takes connections. `ports`: where the first worker listens, when any free port was asked for. */
+  listen(ports: WorkerPorts): Promise<CometAddresses>;
+  /** Graceful; the process ends after the answer. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/** Ports of the listeners that are on. */
+export interface WorkerPorts {
+  readonly tcp?: number;
+  readonly ws?: number;
+  readonly goim?: number;
+}
+
+/** The part of the registry that keeps a comet's lease. */
+export type LeaseService = Pick<Registry, 'join' | 'renew' | 'leave' | 'resynced'>;
+
+/** Which methods each service has over a link. */
+export const CALLS = {
+  parent: ['orders', 'warn'],
+  worker: ['listen', 'stop'],
+  lease: ['join', 'renew', 'leave', 'resynced'],
+  logic: [
+    'open',
+    'read',
+    'progress',
+    'close',
+    'authorizeJoin',
+    'openTopic',
+    'closeTopic',
+    'presence',
+    'revalidate',
+    'reregister',
+  ],
+  comet: ['notify', 'disconnect', 'resync', 'session', 'members', 'stats'],
+} as const satisfies {
+  readonly parent: readonly (keyof ParentService)[];
+  readonly worker: readonly (keyof WorkerService)[];
+  readonly lease: readonly (keyof LeaseService)[];
+  readonly logic: readonly (keyof LogicService)[];
+  readonly comet: readonly (keyof CometService)[];
+};
+
+/** Both sides' settings of the link. */
+export const LINK_SETTINGS: Pick<LinkOptions, 'deadlineMs' | 'silenceMs'> = { deadlineMs: 10_000, silenceMs: 8_000 };

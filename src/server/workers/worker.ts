@@ -1,0 +1,89 @@
+// A worker process: a comet on shared ports whose logic and registry are its parent's, over a Unix socket. When the parent is
+// gone it takes no more connections, keeps those that it has as long as its lease could hold, and ends.
+
+import { connect } from 'node:net';
+import type { NodeId } from '../../protocol/ids.js';
+import { pause, systemClock } from '../clock.js';
+import { type Comet, createComet } from '../comet/comet.js';
+import { Link } from '../rpc/link.js';
+import { serve, twin } from '../rpc/remote.js';
+import type { CometService, LogicService } from '../rpc/services.js';
+import { CALLS, type LeaseService, LINK_SETTINGS, type ParentService, type WorkerService } from './protocol.js';
+
+const clock = systemClock;
+const STOP_MS = 30_000;
+
+async function work(path: string, node: NodeId): Promise<void> {
+  // Its parent decides when it ends: Ctrl-C reaches all processes of a terminal.
+  process.on('SIGINT', () => undefined);
+  const made = Promise.withResolvers<Comet>();
+  let stopping: Promise<void> | undefined;
+  const stop = (timeoutMs: number): Promise<void> => {
+    stopping ??= made.promise.then((comet) => comet.stop(timeoutMs));
+    return stopping;
+  };
+  const self: WorkerService = {
+    async listen({ tcp, ws, goim }) {
+      const comet = await made.promise;
+      await comet.listen({
+        ...(tcp === undefined ? {} : { tcp }),
+        ...(ws === undefined ? {} : { ws }),
+        ...(goim === undefined ? {} : { goim }),
+      });
+      return comet.addresses();
+    },
+    async stop(timeoutMs) {
+      await stop(timeoutMs);
+      clock.soon(() => link.close());
+    },
+  };
+  const comet = Object.fromEntries(
+    CALLS.comet.map((method) => [
+      method,
+      async (...args: unknown[]) => {
+        const { service } = await made.promise;
+        return (service[method] as (...all: unknown[]) => Promise<unknown>).apply(service, args);
+      },
+    ]),
+  );
+  const link = new Link({
+    socket: connect(path),
+    clock,
+    hello: { node, role: 'worker' },
+    handler: serve([
+      { name: 'worker', methods: CALLS.worker, service: self },
+      { name: 'comet', methods: CALLS.comet, service: comet as unknown as CometService },
+    ]),
+    ...LINK_SETTINGS,
+  });
+  const call = (method: string, args: readonly unknown[]) => link.call(method, args);
+  await link.hello;
+  const parent = twin<ParentService, keyof ParentService>('parent', CALLS.parent, call);
+  const { options, version, renewMs, orphanMs } = await parent.orders();
+  made.resolve(
+    await createComet({
+      options,
+      logic: twin<LogicService, keyof LogicService>('logic', CALLS.logic, call),
+      registry: twin<LeaseService, keyof LeaseService>('lease', CALLS.lease, call),
+      clock,
+      log: { warn: (details, message) => void parent.warn(details, message).catch(() => undefined) },
+      node,
+      version,
+      renewMs,
+    }),
+  );
+  process.on('SIGTERM', () => void stop(STOP_MS).finally(() => link.close()));
+  await link.ended;
+  if (stopping === undefined) {
+    const { promise } = made;
+    await (await promise).close();
+    await pause(clock, orphanMs);
+  }
+  process.exit(0);
+}
+
+const [path = '', node = ''] = process.argv.slice(2);
+work(path, node as NodeId).catch((error: unknown) => {
+  process.stderr.write(`worker ${node}: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
