@@ -37,6 +37,12 @@ function wrongValue(flag: string, wants: string): ImgoError {
   return new ImgoError('usage', { detail: `--${flag} wants ${wants}.`, command: '' });
 }
 
+/** A whole number from 1 on. @throws ImgoError usage */
+export function countOf(flag: string, value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw wrongValue(flag, 'a whole number from 1 on');
+  return Number(value);
+}
+
 /** Milliseconds of a flag such as `--ttl 7d`; undefined when it was not given. @throws ImgoError usage */
 export function durationOf(flag: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;

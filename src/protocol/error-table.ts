@@ -428,6 +428,13 @@ const START = {
 } as const;
 
 const COMMAND = {
+  bench_too_big: row(
+    500,
+    IMPOSSIBLE,
+    '{conns} connections are more than this machine holds: {limit} is {here}, needed are {needed}.',
+    'What a run uses is worked out before its first socket.',
+    ['imgo bench --conns {holds}', 'raise {limit}'],
+  ),
   usage: row(500, USAGE, '{detail}', 'The command line cannot be understood as it is.', ['imgo {command} --help']),
   unreachable: retry(
     503,
