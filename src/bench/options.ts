@@ -54,3 +54,15 @@ export interface BenchOptions {
   /** A running server to measure: its HTTP address. undefined: one of this run's own. */
   readonly server: string | undefined;
 }
+
+/** How a running server is reached. In no plan and no report: it may hold a key. */
+export interface ServerAccess {
+  /** Of the API, without a trailing slash. */
+  readonly http: string;
+  /** Where receivers connect: `tcp://127.0.0.1:8080`, `ws://127.0.0.1:8090/sub`. */
+  readonly clients: string;
+  /** Bearer of every call. */
+  readonly key: string | undefined;
+  /** It has imgo's own API (`/v1/…`); false: one of the originals, pushed to through theirs. */
+  readonly native: boolean;
+}
