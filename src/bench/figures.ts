@@ -182,7 +182,12 @@ export interface BenchResult {
   readonly latencies: Latencies;
   /** Delivered a second, from the first push to the last byte. */
   readonly deliveredPerSecond: number;
-  readonly seconds: { readonly connect: number; readonly measure: number; readonly settle: number; readonly all: number };
+  readonly seconds: {
+    readonly connect: number;
+    readonly measure: number;
+    readonly settle: number;
+    readonly all: number;
+  };
   readonly server: {
     readonly cpuSeconds: number;
     readonly rssBytes: number;

@@ -2,7 +2,7 @@
 
 import { DISCONNECT, type DisconnectRow } from '../protocol/disconnect.js';
 import { ERRORS, type ErrorCode, type ErrorRow, ImgoError, isErrorCode } from '../protocol/errors.js';
-import { nearest } from '../server/nearest.js';
+import { nearest } from '../protocol/nearest.js';
 import { asTyped } from './own-name.js';
 
 /** An explanation, for people and for programs. */

@@ -2,7 +2,7 @@
 // or a stream, and defects.
 
 import { asImgoError, ImgoError } from '../protocol/errors.js';
-import { nearest } from '../server/nearest.js';
+import { nearest } from '../protocol/nearest.js';
 
 interface OclifError extends Error {
   readonly oclif?: { readonly exit?: number };

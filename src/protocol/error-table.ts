@@ -435,6 +435,27 @@ const COMMAND = {
     'What a run uses is worked out before its first socket.',
     ['imgo bench --conns {holds}', 'raise {limit}'],
   ),
+  bench_assertion: row(
+    500,
+    USAGE,
+    '{text} is not an assertion: {detail}.[ Did you mean {nearest}?]',
+    'An assertion is a metric of a run, an operator and a value: p99<200ms. One that cannot be read is told before the run.',
+    ["imgo bench --assert 'p99<200ms' --assert 'lost==0'", 'metrics: {metrics}'],
+  ),
+  bench_no_result: row(
+    500,
+    USAGE,
+    '{file} is not a result of imgo bench: {detail}.',
+    'Results are compared only when both are what a run wrote, whole and in the format that this version reads.',
+    ['imgo bench --out F.json writes one'],
+  ),
+  report_unwritable: row(
+    500,
+    USAGE,
+    'Cannot write {file}: {detail}.',
+    'Where a report goes is looked at before the run starts, so that no run is lost to it.',
+    ['name a file in a folder that exists and may be written'],
+  ),
   usage: row(500, USAGE, '{detail}', 'The command line cannot be understood as it is.', ['imgo {command} --help']),
   unreachable: retry(
     503,

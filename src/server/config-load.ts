@@ -3,11 +3,11 @@
 
 import { z } from 'zod';
 import { ImgoError } from '../protocol/errors.js';
+import { nearest } from '../protocol/nearest.js';
 import { type Config, toConfig } from './config.js';
 import { readConfigFile } from './config-file.js';
 import type { SettingMeta } from './config-kinds.js';
 import { type Settings, schema } from './config-schema.js';
-import { nearest } from './nearest.js';
 import { formatSize } from './units.js';
 
 /** A setting given on the command line. */

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ImgoError } from '../../../src/protocol/errors.js';
+import { nearest } from '../../../src/protocol/nearest.js';
 import { isLoopback, listeners } from '../../../src/server/config.js';
 import { parseConfigFile } from '../../../src/server/config-file.js';
 import { envName, type FlagSetting, loadConfig, settingKeys } from '../../../src/server/config-load.js';
-import { nearest } from '../../../src/server/nearest.js';
 import {
   formatDuration,
   formatRate,
