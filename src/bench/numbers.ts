@@ -1,0 +1,40 @@
+// Figures of a benchmark as people read them: few digits, the unit beside them, nothing that looks more exact than it is.
+
+/** `1,000,000`. */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
+
+/** `39.9 M`, `14.9 k`, `9,871`, `312`, `4.2`: about three digits. */
+export function short(value: number): string {
+  if (value < 9_999.5) return value < 1_000 ? digits(value) : count(value);
+  const [unit, one] = value < 999_500 ? ['k', 1e3] : value < 999.5e6 ? ['M', 1e6] : ['G', 1e9];
+  return `${digits(value / (one as number))} ${unit}`;
+}
+
+/** `0.4 ms`, `12 ms`, `6.7 s`, `2m04s`. */
+export function time(ms: number): string {
+  if (ms < 999.5) return `${digits(ms)} ms`;
+  if (ms < 119_500) return `${digits(ms / 1_000)} s`;
+  const seconds = Math.round(ms / 1_000);
+  return `${Math.floor(seconds / 60)}m${String(seconds % 60).padStart(2, '0')}s`;
+}
+
+/** `512 B`, `3.6 KiB`, `6.8 GiB`. */
+export function size(bytes: number): string {
+  for (const [unit, one] of [['GiB', 2 ** 30] as const, ['MiB', 2 ** 20] as const, ['KiB', 2 ** 10] as const]) {
+    if (bytes >= one) return `${digits(bytes / one)} ${unit}`;
+  }
+  return `${Math.round(bytes)} B`;
+}
+
+/** A share as `97 %`, `0.1 %`. */
+export function percent(share: number): string {
+  return `${digits(share * 100)} %`;
+}
+
+/** One digit behind the point below a hundred, two below a tenth; none that is zero. */
+function digits(value: number): string {
+  if (value >= 99.95) return count(value);
+  return String(Number(value.toFixed(value < 0.095 ? 2 : 1)));
+}
