@@ -27,6 +27,7 @@ export interface Percentiles {
 
 /** What a group of processes has used so far, and how busy it is now. */
 export interface GroupUsage {
+  /** 0: they cannot be seen from here, and the rest is 0, too. */
   readonly processes: number;
   /** Since the processes started. */
   readonly cpuSeconds: number;
@@ -176,8 +177,30 @@ export interface BenchResult {
   readonly outOfOrder: number;
   /** Gaps that clients were told (native), or that the server counted (others). */
   readonly gaps: number;
-  /** How it was audited: all connections by frame boundaries; so many by every payload. */
-  readonly audit: { readonly byBoundaries: number; readonly byPayload: number };
+  /** Pushes that said they may have come before (native). */
+  readonly redelivered: number;
+  /** Of all those above: messages to warm up. They are audited like the others, and in no latency, rate or cost. */
+  readonly warmup: { readonly offered: number; readonly accepted: number; readonly delivered: number };
+  /**
+   * Connections that ended and came back, or stopped reading, because the run wanted it; what they missed and what they got
+   * twice for that. It counts in `expected` and `delivered`, not in `lost` and `duplicates`.
+   */
+  readonly excused: {
+    readonly churned: number;
+    readonly slow: number;
+    readonly missed: number;
+    readonly repeated: number;
+  };
+  /** How it was audited: connections by frame boundaries, by the number of each message in its order, by whole payloads. */
+  readonly audit: {
+    readonly byBoundaries: number;
+    readonly byNumber: number;
+    readonly byPayload: number;
+    /** Messages that were not this run's. */
+    readonly foreign: number;
+  };
+  /** What a reader has to know: what could not be measured, and what a figure does not say. */
+  readonly notes: readonly string[];
   readonly latencyMs: Percentiles;
   readonly latencies: Latencies;
   /** Delivered a second, from the first push to the last byte. */

@@ -3,6 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ImgoError } from '../protocol/errors.js';
+import { addUp } from './latencies.js';
 import type { ReceiverAudit, ReceiverFigures, ReceiverOrder, ReceiverWord } from './messages.js';
 import type { BenchPlan } from './plan.js';
 
@@ -69,9 +70,6 @@ export class Fleet {
   async audit(order: readonly number[]): Promise<FleetAudit> {
     const words = await Promise.all(this.#children.map((child) => this.#ask(child, { do: 'audit', order }, 'audit')));
     const audits = words.flatMap((word) => (word.say === 'audit' ? [word.audit] : []));
-    const latencies = new Map<number, number>();
-    for (const audit of audits)
-      for (const [ms, count] of audit.latencies) latencies.set(ms, (latencies.get(ms) ?? 0) + count);
     const sum = (of: (audit: ReceiverAudit) => number) => audits.reduce((all, audit) => all + of(audit), 0);
     return {
       connections: sum(({ connections }) => connections),
@@ -80,7 +78,7 @@ export class Fleet {
       duplicates: sum(({ duplicates }) => duplicates),
       sampled: sum(({ sampled }) => sampled),
       outOfOrder: sum(({ outOfOrder }) => outOfOrder),
-      latencies: [...latencies].sort(([a], [b]) => a - b),
+      latencies: addUp(audits.map(({ latencies }) => latencies)),
     };
   }
 

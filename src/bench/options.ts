@@ -53,6 +53,11 @@ export interface BenchOptions {
   readonly addresses: string;
   /** A running server to measure: its HTTP address. undefined: one of this run's own. */
   readonly server: string | undefined;
+  /** Where its clients connect (HOST:PORT); undefined: the dialect's own port on the same host. */
+  readonly tcpAddress: string | undefined;
+  readonly wsAddress: string | undefined;
+  /** `section.key=value` for a server of this run's own. */
+  readonly settings: readonly string[];
 }
 
 /** How a running server is reached. In no plan and no report: it may hold a key. */

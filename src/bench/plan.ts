@@ -4,20 +4,7 @@
  */
 import { ImgoError } from '../protocol/errors.js';
 import type { Machine } from './machine.js';
-
-/** What was asked for. */
-export interface BenchOptions {
-  readonly connections: number;
-  /** Messages a second, whether or not the last one was answered. */
-  readonly rate: number;
-  readonly durationMs: number;
-  /** How long may be waited for what is on its way. */
-  readonly settleMs: number;
-  /** Server processes that hold connections. */
-  readonly workers: number | 'auto';
-  /** Sockets of one process, on either side. */
-  readonly perProcess: number;
-}
+import type { BenchOptions } from './options.js';
 
 export interface BenchPlan extends BenchOptions {
   readonly workers: number;

@@ -4,10 +4,11 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { compareIds, type MessageId } from '../protocol/ids.js';
+import type { AssertionResult, BenchPhase, BenchResult, BenchSample, GroupUsage } from './figures.js';
 import { Fleet } from './fleet.js';
+import { percentilesOf } from './latencies.js';
 import type { Machine } from './machine.js';
 import type { BenchPlan } from './plan.js';
-import { type BenchProgress, type BenchResult, percentile } from './result.js';
 import { Target } from './target.js';
 
 export interface RunParts {
@@ -18,7 +19,12 @@ export interface RunParts {
   readonly version: string;
   /** Cut short: the account follows. */
   readonly signal: AbortSignal;
-  readonly progress: (progress: BenchProgress) => void;
+  /** What was typed. */
+  readonly command: string;
+  /** API key of a running server. It stands in no plan and no result. */
+  readonly key: string | undefined;
+  /** Once a second. */
+  readonly onSample: (sample: BenchSample) => void;
 }
 
 const TICK_MS = 1_000;
@@ -81,6 +87,8 @@ class Run {
   readonly #accepted: { readonly n: number; readonly id: MessageId }[] = [];
   #unknown = 0;
   #busiest = 0;
+  readonly #startedAt = now();
+  readonly #samples: BenchSample[] = [];
 
   constructor(parts: RunParts, fleet: Fleet, target: Target) {
     this.#parts = parts;
@@ -88,21 +96,10 @@ class Run {
     this.#target = target;
   }
 
-  /** Tells the progress once a second while `work` goes on. A process that dies ends it. */
-  async ticking<T>(phase: BenchProgress['phase'], work: Promise<T>): Promise<T> {
+  /** Gives a sample once a second while `work` goes on. A process that dies ends it. */
+  async ticking<T>(phase: BenchPhase, work: Promise<T>): Promise<T> {
     const from = now();
-    const tell = () => {
-      const clients = this.#fleet.figures();
-      if (phase === 'measure') this.#busiest = Math.max(this.#busiest, clients.loop);
-      this.#parts.progress({
-        phase,
-        seconds: (now() - from) / 1_000,
-        offered: this.#offered,
-        accepted: this.#accepted.length,
-        clients,
-        server: this.#target.usage(),
-      });
-    };
+    const tell = () => this.#tell(phase, from);
     tell();
     const ticker = setInterval(tell, TICK_MS);
     try {
@@ -110,6 +107,55 @@ class Run {
     } finally {
       clearInterval(ticker);
     }
+  }
+
+  #tell(phase: BenchPhase, from: number): void {
+    const { plan } = this.#parts;
+    const clients = this.#fleet.figures();
+    const server = this.#target.usage();
+    if (phase === 'measure') this.#busiest = Math.max(this.#busiest, clients.loop);
+    const group = (processes: number, usage: { cpuSeconds: number; rssBytes: number }, loop = 0): GroupUsage => {
+      return { processes, cpuSeconds: usage.cpuSeconds, rssBytes: usage.rssBytes, loop, loopP99Ms: 0 };
+    };
+    const { user, system } = process.cpuUsage();
+    const sample: BenchSample = {
+      seconds: (now() - this.#startedAt) / 1_000,
+      phase,
+      phaseSeconds: (now() - from) / 1_000,
+      open: clients.open,
+      failed: clients.failed,
+      offered: this.#offered,
+      accepted: this.#accepted.length,
+      refused: 0,
+      unknown: this.#unknown,
+      delivered: clients.received,
+      bytes: 0,
+      latencyMs: null,
+      server: group(plan.workers, server),
+      client: group(plan.receivers.length, clients, clients.loop),
+      coordinator: group(1, { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss() }),
+      fanOut: {
+        flushes: 0,
+        deliveries: 0,
+        windowMs: 0,
+        sweepMs: 0,
+        ringBytes: 0,
+        lagging: 0,
+        gaps: 0,
+        reasons: {},
+      },
+      machine: {
+        idle: 0,
+        steal: 0,
+        availableBytes: 0,
+        swappedBytes: 0,
+        tcpMemBytes: 0,
+        listenDrops: 0,
+        retransmits: 0,
+      },
+    };
+    this.#samples.push(sample);
+    this.#parts.onSample(sample);
   }
 
   async measure(): Promise<Measured> {
@@ -186,44 +232,67 @@ class Run {
     const reasons: string[] = [];
     if (measured.busiestLoop > BUSY_LOOP) reasons.push(`client loop ${measured.busiestLoop.toFixed(2)}`);
     if (measured.late > this.#offered / 100) reasons.push(`${measured.late} messages sent over 5 ms late`);
-    const at = (share: number) => percentile(audit.latencies, share);
-    const result = {
+    const holds = (text: string, value: number, good: boolean): AssertionResult => {
+      return { text, metric: text.split('=')[0] ?? text, holds: good, value, shown: String(value), byDefault: true };
+    };
+    return {
+      format: 1,
+      command: this.#parts.command,
+      at: new Date(Date.now() - (now() - this.#startedAt)).toISOString(),
       plan,
+      cutShort: this.#parts.signal.aborted ? 'it was interrupted' : null,
       connections: {
         target: plan.connections,
         open: clients.open,
         failed: clients.failed,
         seconds: measured.connectSeconds,
+        perSecond: clients.open / measured.connectSeconds,
+        perCpuSecond: 0,
+        connectMs: percentilesOf([]),
       },
       offered: this.#offered,
       accepted: inLog.length,
+      refused: 0,
       unknown: this.#unknown,
       delivered,
-      completeness: expected === 0 ? 0 : delivered / expected,
+      expected,
+      completeness: expected === 0 ? 1 : delivered / expected,
       lost: audit.lost,
       duplicates: audit.duplicates,
       outOfOrder: audit.outOfOrder,
-      sampled: audit.sampled,
-      latencyMs: { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: at(1) },
-      measureSeconds: measured.measureSeconds,
-      settleSeconds: measured.settleSeconds,
+      gaps: 0,
+      redelivered: 0,
+      warmup: { offered: 0, accepted: 0, delivered: 0 },
+      excused: { churned: 0, slow: 0, missed: 0, repeated: 0 },
+      audit: { byBoundaries: audit.connections, byNumber: audit.sampled, byPayload: audit.sampled, foreign: 0 },
+      notes: [],
+      latencyMs: percentilesOf(audit.latencies),
+      latencies: audit.latencies,
+      deliveredPerSecond: delivered / (measured.measureSeconds + measured.settleSeconds),
+      seconds: {
+        connect: measured.connectSeconds,
+        measure: measured.measureSeconds,
+        settle: measured.settleSeconds,
+        all: (now() - this.#startedAt) / 1_000,
+      },
       server: {
         ...server,
         bytesPerConnection: measured.perConnection / Math.max(1, clients.open),
         deliveriesPerCpuSecond: delivered / server.cpuSeconds,
         flushesPerCpuSecond: flushes / server.cpuSeconds,
+        flushes,
+        loopP99Ms: 0,
       },
       client: {
         cpuSeconds: measured.clientCpuSeconds,
         rssBytes: clients.rssBytes,
+        loopP99Ms: 0,
+        sentLate: measured.late / Math.max(1, this.#offered),
         saturated: { is: reasons.length > 0, reasons },
       },
-      versions: { imgo: version, node: process.version },
-      machine,
-    };
-    const holds = (text: string, value: number, good: boolean) => ({ text, holds: good, value: String(value) });
-    return {
-      ...result,
+      calibration: null,
+      reference: null,
+      http: null,
       assertions: [
         holds('lost==0', audit.lost, audit.lost === 0),
         holds('duplicates==0', audit.duplicates, audit.duplicates === 0),
@@ -231,6 +300,10 @@ class Run {
         holds('connected==100%', clients.open, clients.open === plan.connections),
         holds('unknown==0', this.#unknown, this.#unknown === 0),
       ],
+      samples: this.#samples,
+      processes: [],
+      versions: { imgo: version, node: process.version },
+      machine,
     };
   }
 }

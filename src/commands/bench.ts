@@ -44,12 +44,29 @@ export default class Bench extends BaseCommand {
     const machine = lookAtMachine();
     const plan = planRun(
       {
+        mode: 'room',
         connections: countOf('conns', flags.conns),
         rate: countOf('rate', flags.rate),
         durationMs: durationOf('duration', flags.duration) ?? 0,
         settleMs: durationOf('settle', flags.settle) ?? 0,
         workers: flags.workers === 'auto' ? 'auto' : countOf('workers', flags.workers),
         perProcess: countOf('per-process', flags['per-process']),
+        rooms: 1,
+        sizeBytes: 26,
+        transport: 'tcp',
+        dialect: 'imgo',
+        store: 'memory',
+        windowMs: undefined,
+        seed: 1,
+        connectRate: 'auto',
+        warmupMs: 0,
+        slow: 0,
+        churn: 0,
+        addresses: 'auto',
+        server: undefined,
+        tcpAddress: undefined,
+        wsAddress: undefined,
+        settings: [],
       },
       machine,
     );
@@ -67,9 +84,11 @@ export default class Bench extends BaseCommand {
       launcher,
       version: this.config.version,
       signal: stop.signal,
-      progress: (progress) => {
-        if (progress.seconds >= 0.5) output.note(progressLine(progress, before, plan));
-        before = progress;
+      command: process.argv.slice(2).join(' '),
+      key: undefined,
+      onSample: (sample) => {
+        if (sample.phaseSeconds >= 0.5) output.note(progressLine(sample, before, plan));
+        before = sample;
       },
     });
     if (output.json) await output.object(result);

@@ -30,7 +30,7 @@ it('delivers every message to every connection, in order, and says so as one obj
   expect([result.offered, result.accepted, result.unknown]).toEqual([80, 80, 0]);
   expect([result.delivered, result.completeness]).toEqual([300 * 80, 1]);
   expect([result.lost, result.duplicates, result.outOfOrder]).toEqual([0, 0, 0]);
-  expect(result.sampled).toBe(300);
+  expect(result.audit.byPayload).toBe(300);
   expect(result.plan).toMatchObject({ workers: 3, receivers: [100, 100, 100] });
   expect(result.assertions.every(({ holds }: { holds: boolean }) => holds)).toBe(true);
   expect([0, 98]).toContain(status);

@@ -1,8 +1,8 @@
 // What a run will use is said before it starts, and nothing is rounded away.
 import { expect, test } from 'vitest';
 import type { Machine } from '../../../src/bench/machine.js';
-import { type BenchOptions, planRun } from '../../../src/bench/plan.js';
-import { percentile } from '../../../src/bench/result.js';
+import type { BenchOptions } from '../../../src/bench/options.js';
+import { planRun } from '../../../src/bench/plan.js';
 import { ImgoError } from '../../../src/protocol/errors.js';
 
 const machine: Machine = {
@@ -16,12 +16,29 @@ const machine: Machine = {
   files: 2_466_183,
 };
 const asked: BenchOptions = {
+  mode: 'room',
   connections: 1_000_000,
   rate: 40,
   durationMs: 60_000,
+  rooms: 1,
+  sizeBytes: 26,
+  transport: 'tcp',
+  dialect: 'imgo',
+  store: 'memory',
+  windowMs: undefined,
+  seed: 1,
+  connectRate: 'auto',
+  warmupMs: 3_000,
   settleMs: 60_000,
+  slow: 0,
+  churn: 0,
   workers: 'auto',
   perProcess: 18_000,
+  addresses: 'auto',
+  server: undefined,
+  tcpAddress: undefined,
+  wsAddress: undefined,
+  settings: [],
 };
 
 test.each([1, 7, 999, 17_999, 18_001, 100_003, 1_000_000])('%i connections are all of them', (connections) => {
@@ -54,14 +71,4 @@ test('a machine that cannot is told, with the limit in the way and how far it go
       expect(planRun({ ...asked, ...options, connections: holds }, given).connections).toBe(holds);
     }
   }
-});
-
-test('percentiles are taken of all, by their counts', () => {
-  const latencies = [
-    [1, 50],
-    [5, 49],
-    [900, 1],
-  ] as const;
-  expect([0.5, 0.51, 0.99, 0.999, 1].map((share) => percentile(latencies, share))).toEqual([1, 5, 5, 900, 900]);
-  expect(percentile([], 0.5)).toBe(0);
 });
