@@ -53,9 +53,6 @@ export interface BenchOptions {
   readonly addresses: string;
   /** A running server to measure: its HTTP address. undefined: one of this run's own. */
   readonly server: string | undefined;
-  /** Where its clients connect (HOST:PORT); undefined: the dialect's own port on the same host. */
-  readonly tcpAddress: string | undefined;
-  readonly wsAddress: string | undefined;
   /** `section.key=value` for a server of this run's own. */
   readonly settings: readonly string[];
 }
@@ -70,4 +67,6 @@ export interface ServerAccess {
   readonly key: string | undefined;
   /** It has imgo's own API (`/v1/…`); false: one of the originals, pushed to through theirs. */
   readonly native: boolean;
+  /** Its process, where that is on this machine and known: what it uses is measured then. */
+  readonly pid: number | undefined;
 }

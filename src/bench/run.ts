@@ -8,6 +8,7 @@ import type { AssertionResult, BenchPhase, BenchResult, BenchSample, GroupUsage 
 import { Fleet } from './fleet.js';
 import { percentilesOf } from './latencies.js';
 import type { Machine } from './machine.js';
+import type { ServerAccess } from './options.js';
 import type { BenchPlan } from './plan.js';
 import { Target } from './target.js';
 
@@ -21,8 +22,8 @@ export interface RunParts {
   readonly signal: AbortSignal;
   /** What was typed. */
   readonly command: string;
-  /** API key of a running server. It stands in no plan and no result. */
-  readonly key: string | undefined;
+  /** A running server; undefined: one of this run's own. */
+  readonly access: ServerAccess | undefined;
   /** Once a second. */
   readonly onSample: (sample: BenchSample) => void;
 }

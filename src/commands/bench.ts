@@ -64,8 +64,6 @@ export default class Bench extends BaseCommand {
         churn: 0,
         addresses: 'auto',
         server: undefined,
-        tcpAddress: undefined,
-        wsAddress: undefined,
         settings: [],
       },
       machine,
@@ -85,7 +83,7 @@ export default class Bench extends BaseCommand {
       version: this.config.version,
       signal: stop.signal,
       command: process.argv.slice(2).join(' '),
-      key: undefined,
+      access: undefined,
       onSample: (sample) => {
         if (sample.phaseSeconds >= 0.5) output.note(progressLine(sample, before, plan));
         before = sample;

@@ -36,8 +36,6 @@ const asked: BenchOptions = {
   perProcess: 18_000,
   addresses: 'auto',
   server: undefined,
-  tcpAddress: undefined,
-  wsAddress: undefined,
   settings: [],
 };
 
