@@ -28,8 +28,10 @@ export function size(bytes: number): string {
   return `${Math.round(bytes)} B`;
 }
 
-/** A share as `97 %`, `0.1 %`. */
+/** A share as `97 %`, `0.1 %`; less than all is never `100 %`, more than none never `0 %`. */
 export function percent(share: number): string {
+  if (share < 1 && share >= 0.9995) return `${Math.floor(share * 1e6) / 1e4} %`;
+  if (share > 0 && share < 0.000_05) return '<0.01 %';
   return `${digits(share * 100)} %`;
 }
 
