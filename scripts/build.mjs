@@ -3,7 +3,16 @@
 // Types are not checked here (`npm run check` does): a launcher has to be quick.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { builtFrom, DIST, FINGERPRINT, fingerprint, ROOT } from './freshness.mjs';
@@ -24,6 +33,7 @@ export async function build({ strict }) {
     if (!strict && builtFrom() === sources) return;
     removeLeftovers();
     compile(target);
+    copyPageFiles(target);
     writeManifest(target, strict);
     writeFileSync(join(target, FINGERPRINT), sources);
     swap(target);
@@ -46,6 +56,13 @@ function compile(target) {
     throw failure('dist is missing or older than src, and TypeScript is not installed.', 'npm ci --include=dev');
   }
   run([tsc, '-p', 'tsconfig.json', '--outDir', target, '--noCheck', '--pretty', 'false']);
+}
+
+/** What the bench report's page is made of is read as it stands: nothing compiles it. */
+function copyPageFiles(target) {
+  for (const name of readdirSync(join(ROOT, 'src'), { recursive: true })) {
+    if (/\.(js|css)$/.test(name)) copyFileSync(join(ROOT, 'src', name), join(target, name));
+  }
 }
 
 function writeManifest(target, strict) {

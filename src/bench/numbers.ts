@@ -5,6 +5,11 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString('en');
 }
 
+/** `1 process`, `56 processes`. */
+export function counted(value: number, one: string, many: string): string {
+  return `${count(value)} ${Math.round(value) === 1 ? one : many}`;
+}
+
 /** `39.9 M`, `14.9 k`, `9,871`, `312`, `4.2`: about three digits. */
 export function short(value: number): string {
   if (value < 9_999.5) return value < 1_000 ? digits(value) : count(value);
@@ -12,12 +17,13 @@ export function short(value: number): string {
   return `${digits(value / (one as number))} ${unit}`;
 }
 
-/** `0.4 ms`, `12 ms`, `6.7 s`, `2m04s`. */
+/** `0.4 ms`, `12 ms`, `6.7 s`, `2m04s`, `5m`. */
 export function time(ms: number): string {
   if (ms < 999.5) return `${digits(ms)} ms`;
   if (ms < 119_500) return `${digits(ms / 1_000)} s`;
   const seconds = Math.round(ms / 1_000);
-  return `${Math.floor(seconds / 60)}m${String(seconds % 60).padStart(2, '0')}s`;
+  const rest = seconds % 60;
+  return `${Math.floor(seconds / 60)}m${rest === 0 ? '' : `${String(rest).padStart(2, '0')}s`}`;
 }
 
 /** `512 B`, `3.6 KiB`, `6.8 GiB`. */

@@ -29,7 +29,6 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
   const around = (value: number, share: number) => value * (1 + share * (random() + random() - 1));
   const samples: BenchSample[] = [];
   const cpuOf = { server: 40, client: 12, coordinator: 3 };
-  const failed: Record<string, number> = {};
   const machine = { swappedBytes: 0, listenDrops: 0, retransmits: 0 };
   const counts = { open: 0, offered: 0, accepted: 0, delivered: 0, bytes: 0, flushes: 0, seconds: 0 };
   // A sweep writes to all; its length is what the flushes that a machine can do make of it.
@@ -57,7 +56,7 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
       phase,
       phaseSeconds,
       open: counts.open,
-      failed: { ...failed },
+      failed: {},
       offered: counts.offered,
       accepted: counts.accepted,
       refused: 0,
@@ -80,7 +79,7 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
       },
       machine: {
         ...machine,
-        idle: busy ? around(0.02, 0.9) : 0.3,
+        idle: phase === 'warmup' ? 0.9 : around(0.02, 0.9),
         steal: around(0.004, 1),
         availableBytes: (22.1 - 11.2 * open) * GIB,
         tcpMemBytes: (0.1 + 1.9 * open) * GIB,
@@ -91,7 +90,6 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
   let connectSeconds = 0;
   while (counts.open < connections) {
     const more = Math.min(connections - counts.open, Math.round(around(CONNECTS_A_SECOND, 0.15)));
-    if (random() < 0.05) failed['timeout'] = (failed['timeout'] ?? 0) + 3;
     tick('connect', ++connectSeconds, { open: more });
   }
   for (let second = 1; second <= WARMUP_SECONDS; second++) tick('warmup', second);
@@ -158,7 +156,7 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
     connections: {
       target: connections,
       open: connections,
-      failed,
+      failed: {},
       seconds: connectSeconds,
       perSecond: connections / connectSeconds,
       perCpuSecond: 15_400,

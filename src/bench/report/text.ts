@@ -1,0 +1,198 @@
+/** The texts around a run: its plan, before the first socket, and the summary when it is over. */
+import { exitStatus } from '../assertions.js';
+import type { AssertionResult, BenchResult, Percentiles } from '../figures.js';
+import type { Machine } from '../machine.js';
+import { count, counted, percent, short, size, time } from '../numbers.js';
+import type { BenchPlan } from '../plan.js';
+import { auditOf, byReason, hasMessages, limitOf, pushRates, titleOf } from './verdict.js';
+
+/** Columns of a summary. */
+const WIDTH = 110;
+/** Flushes a second of a core that has a share of both ends, as measured on machines of this kind: a guess, for the plan. */
+const FLUSHES_A_CORE = 40_000;
+/** Between two sweeps, unless it was asked for otherwise. */
+const DEFAULT_WINDOW_MS = 100;
+
+/** What a run will use. */
+export function planLines(plan: BenchPlan, machine: Machine): readonly string[] {
+  const { workers, receivers, sources, connections, store, seed, server, needsBytes, needsFiles } = plan;
+  const processes = receivers.length + (server === undefined ? workers : 0);
+  const ownServer =
+    workers === 1 ? '1 process' : `${counted(workers, 'worker', 'workers')} ≤ ${count(plan.perProcess)} sockets`;
+  const lines = [
+    `PLAN  ${titleOf(plan)}${server === undefined ? ` · ${store} store` : ''} · seed ${seed}`,
+    row('server', `${server ?? ownServer}     client  ${shares(receivers)}`),
+    row(
+      'ports',
+      `${counted(sources.length, 'loopback address', 'loopback addresses')} × ${count(connections / Math.max(1, sources.length))} source ports`,
+    ),
+    row(
+      'needs',
+      [
+        `${size(needsBytes)} of ${size(machine.availableBytes)} free`,
+        `${count(needsFiles)} of ${Number.isFinite(machine.files) ? count(machine.files) : 'unlimited'} files`,
+        `${counted(processes, 'process', 'processes')} besides this one`,
+      ].join(' · '),
+    ),
+  ];
+  const expected = expectation(plan, machine);
+  return expected === undefined ? lines : [...lines, row('expect', expected)];
+}
+
+/** `8 × 17,858 + 48 × 17,857`: the connections of each process, none rounded away. */
+function shares(receivers: readonly number[]): string {
+  const counts = new Map<number, number>();
+  for (const connections of receivers) counts.set(connections, (counts.get(connections) ?? 0) + 1);
+  return [...counts].map(([connections, times]) => `${count(times)} × ${count(connections)}`).join(' + ');
+}
+
+/** How long a sweep over all connections may take where both ends share the machine. A guess, said to be one. */
+function expectation(plan: BenchPlan, machine: Machine): string | undefined {
+  if (!hasMessages(plan) || plan.mode === 'user' || plan.server !== undefined) return undefined;
+  const forEach = plan.mode === 'room' ? plan.rate / plan.rooms : plan.rate;
+  const wanted = plan.connections * Math.min(forEach, 1_000 / Math.max(1, plan.windowMs ?? DEFAULT_WINDOW_MS));
+  const can = machine.cores * FLUSHES_A_CORE;
+  if (wanted <= can) return undefined;
+  const ends = `both ends on ${counted(machine.cores, 'core', 'cores')}`;
+  const sweep = time((plan.connections / can) * 1_000);
+  return `~${short(can)} flushes/s, ${ends}: a sweep takes ~${sweep}, and latencies will be of that order`;
+}
+
+/** The summary. Its first line says when the harness was the bottleneck, or that the run was cut short. `exit`: the status that the command ends with. */
+export function resultLines(result: BenchResult, exit: number = exitStatus(result)): readonly string[] {
+  const { connections, client, cutShort, plan, http, reference } = result;
+  const failed = byReason(connections.failed).map(([reason, times]) => `${reason} ${count(times)}`);
+  const head = [
+    ...(plan.connections > 0
+      ? [`connected ${count(connections.open)} of ${count(connections.target)} in ${time(connections.seconds * 1_000)}`]
+      : []),
+    ...failed,
+    ...(result.offered > 0 ? [`accepted ${count(result.accepted)} of ${count(result.offered)}`] : []),
+    ...(result.seconds.settle > 0 ? [`settled in ${time(result.seconds.settle * 1_000)}`] : []),
+  ];
+  return [
+    ...(client.saturated.is ? [`▲ The harness was the bottleneck: ${client.saturated.reasons.join('; ')}.`] : []),
+    ...(cutShort === null ? [] : [`▲ Cut short: ${cutShort}. The figures are of what there was until then.`]),
+    `RESULT   ${head.join(' · ')}`,
+    ...(result.offered > 0 ? messageLines(result) : []),
+    ...(http === null
+      ? []
+      : [
+          row(
+            'http',
+            `${short(http.requestsPerSecond)} calls/s · ${short(http.requestsPerCpuSecond)} calls/cpu·s · not 2xx ${count(http.non2xx)} · errors ${count(http.errors)}`,
+          ),
+          row('latency', percentiles(http.latencyMs)),
+        ]),
+    ...(connections.open > 0 ? [row('connect', connectWords(result))] : []),
+    row('server', serverWords(result)),
+    row('client', clientWords(result)),
+    ...(reference === null ? [] : [row('reference', referenceWords(result))]),
+    row('LIMIT', limitOf(result)),
+    ...result.notes.map((note) => row('note', note)),
+    ...assertionLines(result.assertions, exit),
+  ];
+}
+
+function row(label: string, words: string): string {
+  return `  ${label.padEnd(10)} ${words}`;
+}
+
+/** Offered, accepted and delivered side by side; what became of them; how long it took. */
+function messageLines(result: BenchResult): readonly string[] {
+  const { excused, latencies, refused, unknown } = result;
+  const rates = pushRates(result);
+  const load = [
+    `offered ${short(rates.offered)}/s`,
+    `accepted ${short(rates.accepted)}/s`,
+    `delivered ${short(result.deliveredPerSecond)}/s`,
+    ...(refused > 0 ? [`refused ${count(refused)}`] : []),
+    ...(unknown > 0 ? [`outcome unknown ${count(unknown)}`] : []),
+  ];
+  const integrity = [
+    `${count(result.delivered)} of ${count(result.expected)}`,
+    `lost ${count(result.lost)}`,
+    `duplicate ${count(result.duplicates)}`,
+    `disorder ${count(result.outOfOrder)}`,
+    `gaps told ${count(result.gaps)}`,
+  ];
+  const excuses = [
+    [excused.churned, 'came and went'],
+    [excused.slow, 'did not read'],
+    [excused.missed, 'missed for that'],
+    [excused.repeated, 'repeated for that'],
+  ] as const;
+  const excuse = excuses.filter(([times]) => times > 0).map(([times, why]) => `${count(times)} ${why}`);
+  return [
+    row('load', load.join('   ')),
+    row('integrity', integrity.join(' · ')),
+    row('', `audited: ${auditOf(result)}`),
+    ...(excuse.length === 0 ? [] : [row('', `as wanted: ${excuse.join(', ')}`)]),
+    ...(latencies.length === 0
+      ? []
+      : [row('latency', `${percentiles(result.latencyMs)}  from when due, not when sent`)]),
+  ];
+}
+
+function percentiles({ p50, p90, p99, p999, max }: Percentiles): string {
+  return `p50 ${time(p50)}  p90 ${time(p90)}  p99 ${time(p99)}  p99.9 ${time(p999)}  max ${time(max)}`;
+}
+
+function connectWords({ connections, server }: BenchResult): string {
+  const { connectMs, perSecond, perCpuSecond } = connections;
+  const each = server.cpuSeconds > 0 && perCpuSecond > 0 ? ` · ${short(perCpuSecond)}/cpu·s of the server` : '';
+  return `${short(perSecond)}/s${each} · p50 ${time(connectMs.p50)}  p99 ${time(connectMs.p99)}  max ${time(connectMs.max)}`;
+}
+
+function serverWords({ server, offered, connections }: BenchResult): string {
+  if (server.cpuSeconds === 0) return 'its processes cannot be seen from here: no CPU, no memory';
+  return [
+    `${short(server.cpuSeconds)} cpu·s`,
+    ...(offered > 0
+      ? [
+          `${short(server.deliveriesPerCpuSecond)} deliveries/cpu·s`,
+          `${short(server.flushesPerCpuSecond)} flushes/cpu·s`,
+        ]
+      : []),
+    ...(connections.open > 0 ? [`${size(server.bytesPerConnection)} a session`] : []),
+    `${size(server.rssBytes)} in all`,
+    `loop p99 ${time(server.loopP99Ms)}`,
+  ].join(' · ');
+}
+
+function clientWords({ client, offered }: BenchResult): string {
+  return [
+    `${short(client.cpuSeconds)} cpu·s`,
+    `${size(client.rssBytes)} in all`,
+    `loop p99 ${time(client.loopP99Ms)}`,
+    ...(offered > 0 ? [`sent late (>5 ms) ${percent(client.sentLate)}`] : []),
+    `saturated: ${client.saturated.is ? 'yes' : 'no'}`,
+  ].join(' · ');
+}
+
+/** Ours to bare sockets, where both were measured. */
+function referenceWords({ reference, server, connections }: BenchResult): string {
+  if (reference === null) return '';
+  const { ratios } = reference;
+  const parts = [
+    ['flushes', ratios.flushes, server.flushesPerCpuSecond, reference.flushesPerCpuSecond],
+    ['deliveries', ratios.deliveries, server.deliveriesPerCpuSecond, reference.deliveriesPerCpuSecond],
+    ['connects', ratios.connects, connections.perCpuSecond, reference.connectsPerCpuSecond],
+  ] as const;
+  const shown = parts.flatMap(([what, ratio, ours, bare]) => {
+    return ratio === null ? [] : [`${what} ${ratio.toFixed(2)} × (${short(ours)} of ${short(bare)}/cpu·s)`];
+  });
+  return shown.length === 0 ? 'nothing to compare with' : `of bare sockets: ${shown.join(' · ')}`;
+}
+
+/** What had to hold, as many to a line as fit; the exit status at the end. */
+function assertionLines(assertions: readonly AssertionResult[], exit: number): readonly string[] {
+  const words = assertions.map(({ text, holds, shown }) => (holds ? `✓ ${text}` : `✗ ${text} (${shown})`));
+  const lines: string[] = [];
+  for (const word of [...words, `exit ${exit}`]) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + word.length + 4 > WIDTH) lines.push(`  ${word}`);
+    else lines[lines.length - 1] = `${last}   ${word}`;
+  }
+  return lines;
+}
