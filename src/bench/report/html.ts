@@ -25,15 +25,18 @@ import {
 } from './sections.js';
 import { titleOf } from './verdict.js';
 
+const require = createRequire(import.meta.url);
+
 /** Charts that want the whole width. */
 const WIDE = new Set(['rates', 'latency', 'heat-cpu', 'heat-loop']);
 
 /** The page of a run; `compared`: an earlier one, laid over it and judged beside it. */
 export function htmlReport(result: BenchResult, compared?: BenchResult): string {
-  const plot = packageText('dist/uPlot.iife.min.js');
-  const licence = packageText('LICENSE').replace(/\*\//g, '* /');
+  const plot = readFileSync(require.resolve('uplot/dist/uPlot.iife.min.js'), 'utf8');
+  const licence = readFileSync(require.resolve('uplot/LICENSE'), 'utf8').replaceAll('*/', '* /');
   const script = inline(`/*\nuPlot:\n${licence}*/\n${plot}\n${ownText('page.js')}`);
-  const style = inline(`${packageText('dist/uPlot.min.css')}\n${ownText('page.css')}`);
+  const plotStyle = readFileSync(require.resolve('uplot/dist/uPlot.min.css'), 'utf8');
+  const style = inline(`${plotStyle}\n${ownText('page.css')}`);
   const policy = [
     "default-src 'none'",
     `script-src '${hashOf(script)}'`,
@@ -81,11 +84,6 @@ ${circumstances(result)}
 function frameOf({ id, title, note }: Chart | HeatMap): Markup {
   return html`<figure id="chart-${id}" class="${WIDE.has(id) ? 'wide' : ''}"><figcaption><h3>${title}</h3><p>${note}</p></figcaption><div class="plot"></div></figure>
 `;
-}
-
-/** A file of the package uplot. */
-function packageText(file: string): string {
-  return readFileSync(createRequire(import.meta.url).resolve(`uplot/${file}`), 'utf8');
 }
 
 /** A file beside this one. */
