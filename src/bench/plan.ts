@@ -1,68 +1,87 @@
 /**
- * What a run will use, worked out before its first socket: processes, descriptors, addresses, memory; or what this machine
- * cannot do, which limit is in the way, and how far it could go.
+ * What a run will use, worked out before its first socket: processes, descriptors, addresses, memory, and what can be expected;
+ * or what this machine cannot do, which limits are in the way, and how far it could go.
  */
 import { ImgoError } from '../protocol/errors.js';
+import { addressPool, sourcesFor } from './addresses.js';
+import { type Expectation, expectationOf } from './expectation.js';
+import { layoutOf, shares } from './layout.js';
+import { filesFor, type Limit, limitsOf, memoryFor } from './limits.js';
 import type { Machine } from './machine.js';
+import { count, size } from './numbers.js';
 import type { BenchOptions } from './options.js';
 
 export interface BenchPlan extends BenchOptions {
+  /** Processes of the server that hold connections; 0: the server is not this run's own. */
   readonly workers: number;
   /** Connections of each receiver process: together all of them. */
   readonly receivers: readonly number[];
-  /** Loopback addresses that receivers dial from. */
+  /** Loopback addresses that receivers dial from, all used alike; empty: the kernel chooses, as the server is elsewhere. */
   readonly sources: readonly string[];
+  /** Connections that may wait to be accepted, all listeners together: more under way at a time overflow them. */
+  readonly backlog: number;
   readonly needsBytes: number;
   readonly needsFiles: number;
+  /** undefined: no message is pushed to many. */
+  readonly expectation: Expectation | undefined;
 }
 
-/** Descriptors of a process that are not connections. */
-const OTHER_FDS = 320;
-/** Connections from one address: the kernel searches longer for a free port the more of them are taken (at 5,000 it shows). */
-const PER_SOURCE = 2_000;
-/** Memory: a connection with both ends, its share of the kernel's included; a process of either side. */
-const CONNECTION_BYTES = 14 * 1_024;
-const PROCESS_BYTES = 60 * 1024 * 1024;
-const BASE_BYTES = 200 * 1024 * 1024;
+/** A server's listener asks for so many; the kernel gives at most somaxconn. */
+const LISTEN_BACKLOG = 4_096;
+/** No plan is looked for beyond. */
+const MOST = 2 ** 27;
 
-/** @throws ImgoError bench_too_big */
+/** @throws ImgoError bench_too_big with a table of the limits in the way; usage: addresses outside of loopback */
 export function planRun(options: BenchOptions, machine: Machine): BenchPlan {
   const { connections } = options;
-  const each = Math.min(options.perProcess, machine.descriptors - OTHER_FDS);
-  const processes = Math.max(1, Math.ceil(connections / each));
-  const workers = options.workers === 'auto' ? processes : options.workers;
-  const least = Math.floor(connections / processes);
-  const receivers = Array.from({ length: processes }, (_, at) => least + (at < connections % processes ? 1 : 0));
-  const perSource = Math.min(PER_SOURCE, machine.sourcePorts);
-  const count = Math.ceil(connections / perSource);
-  const sources = Array.from({ length: count }, (_, at) => `127.0.${1 + Math.floor(at / 250)}.${1 + (at % 250)}`);
-  const needsBytes = BASE_BYTES + (processes + workers) * PROCESS_BYTES + connections * CONNECTION_BYTES;
-  const needsFiles = 2 * connections + (processes + workers) * OTHER_FDS;
-  const limits = [
-    {
-      name: 'memory',
-      here: machine.availableBytes,
-      needed: needsBytes,
-      holds:
-        (machine.availableBytes - BASE_BYTES - 2 * PROCESS_BYTES) / (CONNECTION_BYTES + (2 * PROCESS_BYTES) / each),
-    },
-    { name: 'open files (fs.file-max)', here: machine.files, needed: needsFiles, holds: machine.files / 2.1 },
-    {
-      name: 'descriptors of a server process (LimitNOFILE)',
-      here: workers * (machine.descriptors - OTHER_FDS),
-      needed: connections,
-      holds: workers * (machine.descriptors - OTHER_FDS),
-    },
-  ];
-  const short = limits.filter(({ here, needed }) => needed > here).sort((a, b) => a.holds - b.holds)[0];
-  if (short !== undefined) {
-    throw new ImgoError('bench_too_big', {
-      conns: connections,
-      limit: short.name,
-      here: Math.floor(short.here),
-      needed: Math.ceil(short.needed),
-      holds: Math.max(0, Math.floor(short.holds / 1_000) * 1_000),
-    });
-  }
-  return { ...options, workers, receivers, sources, needsBytes, needsFiles };
+  const pool = addressPool(options.addresses);
+  const limits = limitsOf(options, machine, pool);
+  const short = limits.filter(({ needed, here }) => needed(connections) > here);
+  if (short.length > 0) throw tooBig(connections, short, largest(limits));
+  const layout = layoutOf(options, machine, connections);
+  return {
+    ...options,
+    workers: layout.workers,
+    receivers: shares(connections, layout.receivers),
+    sources: layout.where === 'elsewhere' ? [] : sourcesFor(pool, connections, machine.sourcePorts),
+    backlog: Math.max(1, layout.workers) * Math.min(LISTEN_BACKLOG, machine.somaxconn, machine.synBacklog),
+    needsBytes: memoryFor(options, layout, connections),
+    needsFiles: filesFor(layout, connections),
+    expectation: expectationOf(options, layout.where, machine),
+  };
+}
+
+/** How many connections this machine holds, in round figures and with a little to spare; `options.connections` does not count. */
+export function largestPlan(options: BenchOptions, machine: Machine): number {
+  return largest(limitsOf(options, machine, addressPool(options.addresses)));
+}
+
+function largest(limits: readonly Limit[]): number {
+  return roundDown(0.99 * Math.min(...limits.map(heldBy)));
+}
+
+/** How many connections this limit alone would allow. */
+function heldBy({ needed, here }: Limit): number {
+  let held = 0;
+  for (let step = MOST; step >= 1; step /= 2) if (needed(held + step) <= here) held += step;
+  return held;
+}
+
+/** Three digits: what is free changes from one look to the next. */
+function roundDown(value: number): number {
+  if (value < 1_000) return Math.floor(value);
+  const unit = 10 ** (Math.floor(Math.log10(value)) - 2);
+  return Math.floor(value / unit) * unit;
+}
+
+function tooBig(connections: number, short: readonly Limit[], holds: number): ImgoError {
+  const shown = (value: number, unit: Limit['unit']) => (unit === 'bytes' ? size(value) : count(value));
+  const rows = short.map((limit) => {
+    const needed = limit.needed(connections);
+    const { name, here, unit, change } = limit;
+    return [name, shown(here, unit), count(roundDown(heldBy(limit))), shown(needed, unit), change(needed)];
+  });
+  const table = { columns: ['limit', 'here', 'holds', 'needed', 'change'], rows };
+  const details = { conns: count(connections), ...(holds > 0 ? { holds } : {}) };
+  return new ImgoError('bench_too_big', details, { table });
 }

@@ -1,7 +1,8 @@
 // How an error ends a command: one form for all (what happened, code and exit status, why, what next) on stderr, or one
 // JSON object on stdout with --json; and the exit status. Nothing that is not in the error table gets another form.
 
-import type { ImgoError } from '../protocol/errors.js';
+import type { ErrorTable, ImgoError } from '../protocol/errors.js';
+import { renderTable } from './output.js';
 import { asTyped } from './own-name.js';
 import { columns, isColoured, localise, paint, printable } from './style.js';
 
@@ -16,7 +17,17 @@ export function renderError(error: ImgoError, width: number, coloured: boolean, 
   const first = `${paint('red', head.slice(0, 1), coloured)}${head.slice(1)}${' '.repeat(gap)}${paint('dim', tail, coloured)}`;
   const parts = error.advice.map((line) => localise(`→ ${asTyped(printable(line))}`));
   if (error.reason !== undefined) parts.unshift(asTyped(printable(error.reason)));
-  return [first, ...wrap(parts, width - 2)].join('\n  ');
+  const table = error.table === undefined ? [] : tableLines(error.table, coloured);
+  return [first, ...table, ...wrap(parts, width - 2)].join('\n  ');
+}
+
+/** Figures stand at the right of their column; nothing is cut, as it may be a command to copy. */
+function tableLines({ columns, rows }: ErrorTable, coloured: boolean): readonly string[] {
+  const cells = columns.map((title, at) => {
+    const right = rows.every((row) => /^\d/.test(row[at] ?? ''));
+    return { title, right, value: (row: readonly string[]) => row[at] ?? '' };
+  });
+  return renderTable(rows, cells, Number.POSITIVE_INFINITY, coloured).map((line) => localise(line));
 }
 
 /** Puts parts on lines: as many a line as fit, none ever cut. */
@@ -32,12 +43,14 @@ function wrap(parts: readonly string[], width: number): string[] {
 
 /** The object that `--json` prints. */
 export function errorObject(error: ImgoError): object {
-  const { code, message, reason, advice } = error;
+  const { code, message, reason, advice, table } = error;
+  const entries = (row: readonly string[]) => table?.columns.map((title, at) => [title, row[at] ?? '']) ?? [];
   return {
     error: {
       code,
       message: asTyped(message),
       ...(reason === undefined ? {} : { reason: asTyped(reason) }),
+      ...(table === undefined ? {} : { table: table.rows.map((row) => Object.fromEntries(entries(row))) }),
       advice: advice.map(asTyped),
     },
   };

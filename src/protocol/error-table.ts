@@ -431,9 +431,13 @@ const COMMAND = {
   bench_too_big: row(
     500,
     IMPOSSIBLE,
-    '{conns} connections are more than this machine holds: {limit} is {here}, needed are {needed}.',
-    'What a run uses is worked out before its first socket.',
-    ['imgo bench --conns {holds}', 'raise {limit}'],
+    '{conns} connections are more than this machine holds.',
+    'What a run uses is worked out before its first socket, and each limit in the way is named with the knob that moves it. None was changed.',
+    [
+      'imgo bench --conns {holds}',
+      '--conns max is as many as it holds',
+      '--best-effort takes fewer where there is no room for all',
+    ],
   ),
   bench_assertion: row(
     500,

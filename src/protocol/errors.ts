@@ -9,6 +9,12 @@ export { ERRORS, type ErrorCode, type ErrorRow } from './error-table.js';
 /** Parameters of the templates. */
 export type ErrorDetails = { readonly [name: string]: string | number | undefined };
 
+/** Figures that belong to an error: aligned below it for people, objects in JSON. Each row has a value for each column. */
+export interface ErrorTable {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
 /** An RFC 9457 problem document, and what `--json` prints of it. */
 export interface Problem {
   /** `urn:imgo:error:CODE`. */
@@ -80,13 +86,19 @@ export class ImgoError extends Error {
   readonly reason: string | undefined;
   /** What next. */
   readonly advice: readonly string[];
+  readonly table: ErrorTable | undefined;
 
-  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { readonly cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    details: ErrorDetails = {},
+    options: { readonly cause?: unknown; readonly table?: ErrorTable } = {},
+  ) {
     const row = errorRow(code);
-    super(fillVisibly(row.message, details), options);
+    super(fillVisibly(row.message, details), 'cause' in options ? { cause: options.cause } : {});
     this.name = 'ImgoError';
     this.code = code;
     this.details = details;
+    this.table = options.table;
     this.reason = row.why === undefined ? undefined : fillTemplate(row.why, details);
     this.advice = row.advice.flatMap((line) => fillTemplate(line, details) ?? []);
   }

@@ -2,6 +2,7 @@
 // For tests of what is made of results, and to look at a report without an hour of waiting.
 import type { BenchPhase, BenchResult, BenchSample, Latencies, ProcessFigures } from '../../src/bench/figures.js';
 import { percentilesOf } from '../../src/bench/latencies.js';
+import { madeUpMachine } from './bench-machine.js';
 import { seededRandom } from './random.js';
 
 export interface MadeUp {
@@ -151,6 +152,8 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
       sources: Array.from({ length: Math.ceil(connections / 14_116) }, (_, at) => `127.0.1.${1 + at}`),
       needsBytes: 11.2 * GIB,
       needsFiles: 2 * connections + 2_000,
+      backlog: 4_096,
+      expectation: undefined,
     },
     cutShort: null,
     connections: {
@@ -219,16 +222,7 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
     samples,
     processes: madeUpProcesses(receivers, measureSeconds, random),
     versions: { imgo: '0.1.0', node: 'v24.21.0' },
-    machine: {
-      cores: 2,
-      model: 'AMD EPYC 7B13',
-      kernel: '6.18.5',
-      memoryBytes: 24 * GIB,
-      availableBytes: 22.1 * GIB,
-      descriptors: 20_000,
-      sourcePorts: 28_232,
-      files: 2_466_183,
-    },
+    machine: madeUpMachine({ model: 'AMD EPYC 7B13', kernel: '6.18.5', availableBytes: 22.1 * GIB }),
   };
 }
 

@@ -53,6 +53,26 @@ describe('an error on a terminal', () => {
     expect(renderError(evil, 100, false, false)).toContain('a\\x1b[2Jb\\x07');
   });
 
+  it('has its figures in columns, none of them cut', () => {
+    locale('en_US.UTF-8');
+    const rows = [
+      ['memory', '22.1 GiB', 'a machine with more'],
+      ['open files', '400', 'sysctl -w fs.file-max=2100000'],
+    ];
+    const table = { columns: ['limit', 'here', 'change'], rows };
+    const error = new ImgoError('bench_too_big', { conns: '5,000,000' }, { table });
+    expect(renderError(error, 60, false, true).split('\n').slice(1)).toEqual([
+      '  LIMIT           HERE  CHANGE',
+      '  memory      22.1 GiB  a machine with more',
+      '  open files       400  sysctl -w fs.file-max=2100000',
+      '  → --conns max is as many as it holds',
+      '  → --best-effort takes fewer where there is no room for all',
+    ]);
+    expect(errorObject(error)).toMatchObject({
+      error: { table: [{ limit: 'memory', here: '22.1 GiB', change: 'a machine with more' }, { limit: 'open files' }] },
+    });
+  });
+
   it('is colourless unless asked', () => {
     expect(renderError(inUse, 100, false, true)).not.toContain('\u001b');
     expect(renderError(inUse, 100, true, true)).toContain('\u001b[31m');

@@ -1,0 +1,147 @@
+/**
+ * What may be in the way of so many connections: each limit of the machine with what is there, what a run needs, and the knob
+ * that moves it. Memory was measured, not guessed: Linux 6.18, x64, Node 24; TCP with 56 processes on either side and up to
+ * a million connections, WebSocket with 3,000: the private memory of the processes, and the kernel's for their sockets.
+ */
+import { type AddressPool, usablePorts } from './addresses.js';
+import { type Layout, layoutOf, receiverDescriptors, serverDescriptors } from './layout.js';
+import type { Machine } from './machine.js';
+import type { BenchOptions, BenchTransport } from './options.js';
+
+export interface Limit {
+  readonly name: string;
+  readonly here: number;
+  readonly unit: 'bytes' | 'count';
+  /** For so many connections; it never falls when they become more. */
+  readonly needed: (connections: number) => number;
+  /** What moves it far enough. */
+  readonly change: (needed: number) => string;
+}
+
+/** A process by itself; the coordinator with all that is shared, and what the machine needs to stay well. */
+const RECEIVER_BYTES = 10 * 2 ** 20;
+const SERVER_BYTES = 17 * 2 ** 20;
+const BASE_BYTES = 256 * 2 ** 20;
+/** A connection in its process, on either side, and one end of it in the kernel. */
+const CLIENT_BYTES: Record<BenchTransport, number> = { tcp: 2_816, ws: 2_816 };
+const SESSION_BYTES: Record<BenchTransport, number> = { tcp: 3_840, ws: 8_192 };
+const SOCKET_BYTES = 5_120;
+/** The coordinator's share: a token, until it is used. */
+const TOKEN_BYTES = 128;
+/** The least that a segment takes of a socket's buffer, whatever is in it. */
+const SEGMENT_BYTES = 1_280;
+/** A Node process that uses its pool; and its files that are no connections. */
+const THREADS = 11;
+const FILES = 40;
+
+/** Every limit that counts for such a run. */
+export function limitsOf(options: BenchOptions, machine: Machine, pool: AddressPool): readonly Limit[] {
+  const layout = (connections: number) => layoutOf(options, machine, connections);
+  const { where, workers } = layout(0);
+  const limits: Limit[] = [
+    {
+      name: machine.memoryBound === 'cgroup' ? 'memory of the control group' : 'memory',
+      here: machine.availableBytes,
+      unit: 'bytes',
+      needed: (connections) => memoryFor(options, layout(connections), connections),
+      change: () =>
+        machine.memoryBound === 'cgroup' ? 'memory.max of the group' : 'a machine with more, or free some',
+    },
+    {
+      name: 'open files',
+      here: machine.files - machine.openFiles,
+      unit: 'count',
+      needed: (connections) => filesFor(layout(connections), connections),
+      change: (needed) => `sysctl -w fs.file-max=${round(needed + machine.openFiles)}`,
+    },
+    {
+      name: 'threads',
+      here: machine.threads,
+      unit: 'count',
+      needed: (connections) => processesOf(layout(connections)) * THREADS,
+      change: (needed) =>
+        machine.threadBound === 'pids.max'
+          ? 'pids.max of the control group'
+          : `sysctl -w ${machine.threadBound}=${round(needed * 2)}`,
+    },
+    {
+      name: 'descriptors of a receiver',
+      here: machine.descriptors,
+      unit: 'count',
+      needed: (connections) => receiverDescriptors(options, connections),
+      change: hardLimit,
+    },
+    {
+      name: 'tracked connections',
+      here: machine.conntrack,
+      unit: 'count',
+      needed: (connections) => connections,
+      change: (needed) => `sysctl -w net.netfilter.nf_conntrack_max=${round(needed * 2)}`,
+    },
+  ];
+  if (where === 'own') {
+    limits.push({
+      name: workers === 1 ? 'descriptors of the server' : 'descriptors of a server process',
+      here: machine.descriptors,
+      unit: 'count',
+      needed: (connections) => serverDescriptors(options, connections),
+      change: (needed) => (options.workers === 'auto' ? hardLimit(needed) : `--workers auto, or ${hardLimit(needed)}`),
+    });
+  }
+  if (where === 'elsewhere') {
+    limits.push({
+      name: 'ports to the server',
+      here: machine.sourcePorts,
+      unit: 'count',
+      needed: (connections) => connections,
+      change: () => 'sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
+    });
+  } else {
+    limits.push({
+      name: 'ports of loopback',
+      here: pool.limit * usablePorts(machine.sourcePorts),
+      unit: 'count',
+      needed: (connections) => connections,
+      change: () => (options.addresses === 'auto' ? 'net.ipv4.ip_local_port_range' : '--addresses auto'),
+    });
+  }
+  if (options.mode === 'room' || options.mode === 'all' || options.mode === 'mix') {
+    limits.push({
+      name: 'socket buffers (tcp_mem)',
+      here: machine.tcpMemBytes,
+      unit: 'bytes',
+      // What every connection may have waiting at once, when the receivers are behind by one sweep.
+      needed: (connections) => connections * SEGMENT_BYTES,
+      change: (needed) =>
+        `sysctl -w net.ipv4.tcp_mem="${[0.5, 0.75, 1].map((part) => round((part * needed) / 2_048)).join(' ')}"`,
+    });
+  }
+  return limits;
+}
+
+/** Bytes that the run uses on this machine. */
+export function memoryFor(options: BenchOptions, layout: Layout, connections: number): number {
+  const { transport } = options;
+  const server = layout.where === 'elsewhere' ? 0 : SESSION_BYTES[transport] + SOCKET_BYTES;
+  const each = CLIENT_BYTES[transport] + SOCKET_BYTES + TOKEN_BYTES + server;
+  return BASE_BYTES + layout.receivers * RECEIVER_BYTES + layout.serverProcesses * SERVER_BYTES + connections * each;
+}
+
+/** Open files of the machine that the run uses. */
+export function filesFor(layout: Layout, connections: number): number {
+  return (layout.where === 'elsewhere' ? 1 : 2) * connections + processesOf(layout) * FILES;
+}
+
+function processesOf(layout: Layout): number {
+  return layout.receivers + layout.serverProcesses + 1;
+}
+
+function hardLimit(needed: number): string {
+  return `a hard limit of descriptors (LimitNOFILE, ulimit -Hn) of ${round(needed)}`;
+}
+
+/** Upwards to two digits: a setting that one can remember. */
+function round(value: number): number {
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1);
+  return Math.ceil(value / unit) * unit;
+}
