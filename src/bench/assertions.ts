@@ -31,8 +31,8 @@ export interface Assertion {
   readonly byDefault: boolean;
 }
 
-/** What a unit multiplies its number by, for each kind of metric; the first stands for a number without one. */
-const UNITS: Readonly<Record<MetricKind, Readonly<Record<string, number>>>> = {
+/** What a unit multiplies its number by, for each kind of metric; the empty one is of a number without one. */
+export const UNITS: Readonly<Record<MetricKind, Readonly<Record<string, number>>>> = {
   count: { '': 1 },
   share: { '': 1, '%': 0.01 },
   time: { '': 1, ms: 1, s: 1_000 },

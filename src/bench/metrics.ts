@@ -7,6 +7,8 @@ export type MetricKind = 'count' | 'share' | 'time' | 'size' | 'perSecond' | 'pe
 
 export interface Metric {
   readonly kind: MetricKind;
+  /** For the documentation. */
+  readonly meaning: string;
   /** null: this run does not have it. */
   readonly of: (result: BenchResult) => number | null;
   /** What is known of it while the run goes on; null: nothing yet. Without it the metric cannot abort a run. */
@@ -26,9 +28,10 @@ function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-function latency(of: keyof Percentiles): Metric {
+function latency(of: keyof Percentiles, which: string): Metric {
   return {
     kind: 'time',
+    meaning: `${which}, from when a message was due (http: of a call)`,
     sound: false,
     of: ({ http, latencies, latencyMs }) => http?.latencyMs[of] ?? (latencies.length > 0 ? latencyMs[of] : null),
     ofSample: ({ phase, latencyMs }) => (isMeasured(phase) ? (latencyMs?.[of] ?? null) : null),
@@ -44,62 +47,104 @@ function isMeasured(phase: BenchSample['phase']): boolean {
 export const METRICS = {
   connected: {
     kind: 'share',
+    meaning: 'connections that are open at the end, of those asked for',
     sound: true,
     of: ({ connections: { open, target } }) => (target === 0 ? 1 : open / target),
   },
-  completeness: { kind: 'share', sound: true, of: ({ completeness }) => completeness },
-  lost: { kind: 'count', sound: true, of: ({ lost }) => lost },
-  duplicates: { kind: 'count', sound: true, of: ({ duplicates }) => duplicates },
-  outOfOrder: { kind: 'count', sound: true, of: ({ outOfOrder }) => outOfOrder },
-  gaps: { kind: 'count', sound: true, of: ({ gaps }) => gaps, ofSample: ({ fanOut }) => fanOut.gaps },
-  /** Connections that failed, messages that were refused or nobody knows of, and calls that went wrong. */
+  completeness: {
+    kind: 'share',
+    meaning: 'deliveries, of those that there should be',
+    sound: true,
+    of: ({ completeness }) => completeness,
+  },
+  lost: {
+    kind: 'count',
+    meaning: 'messages that a connection should have and does not, over all connections',
+    sound: true,
+    of: ({ lost }) => lost,
+  },
+  duplicates: {
+    kind: 'count',
+    meaning: 'messages that came twice, over all connections',
+    sound: true,
+    of: ({ duplicates }) => duplicates,
+  },
+  outOfOrder: {
+    kind: 'count',
+    meaning: 'messages that came after a later one of their log',
+    sound: true,
+    of: ({ outOfOrder }) => outOfOrder,
+  },
+  gaps: {
+    kind: 'count',
+    meaning: 'gaps that clients were told, or that the server counted',
+    sound: true,
+    of: ({ gaps }) => gaps,
+    ofSample: ({ fanOut }) => fanOut.gaps,
+  },
   errors: {
     kind: 'count',
+    meaning: 'connections that failed, messages refused or of unknown outcome, calls that went wrong',
     sound: true,
     of: ({ connections, refused, unknown, http }) =>
       sum(connections.failed) + refused + unknown + (http === null ? 0 : http.errors + http.non2xx),
     ofSample: ({ failed, refused, unknown }) => sum(failed) + refused + unknown,
   },
-  p50: latency('p50'),
-  p90: latency('p90'),
-  p99: latency('p99'),
-  p999: latency('p999'),
-  max: latency('max'),
+  p50: latency('p50', 'half of all latencies are below'),
+  p90: latency('p90', '90 % of all latencies are below'),
+  p99: latency('p99', '99 % of all latencies are below'),
+  p999: latency('p999', '99.9 % of all latencies are below'),
+  max: latency('max', 'the longest latency'),
   connectP99: {
     kind: 'time',
+    meaning: '99 % of the connections were open and authenticated within it',
     sound: false,
     of: ({ connections }) => (connections.open > 0 ? connections.connectMs.p99 : null),
   },
   connectRate: {
     kind: 'perSecond',
+    meaning: 'connections opened and authenticated a second',
     sound: false,
     of: ({ connections }) => (connections.open > 0 ? finite(connections.perSecond) : null),
   },
-  bytesPerConn: { kind: 'size', sound: true, of: ofServer(({ bytesPerConnection }) => bytesPerConnection) },
+  bytesPerConn: {
+    kind: 'size',
+    meaning: 'resident memory of the server for a connection',
+    sound: true,
+    of: ofServer(({ bytesPerConnection }) => bytesPerConnection),
+  },
   rss: {
     kind: 'size',
+    meaning: 'resident memory of the server',
     sound: true,
     of: ofServer(({ rssBytes }) => rssBytes),
     ofSample: ({ server }) => (server.processes > 0 ? server.rssBytes : null),
   },
   deliveriesPerCpuSecond: {
     kind: 'perCpuSecond',
+    meaning: 'messages delivered for a CPU second of the server',
     sound: true,
     of: ofServer(({ deliveriesPerCpuSecond }) => deliveriesPerCpuSecond),
   },
   flushesPerCpuSecond: {
     kind: 'perCpuSecond',
+    meaning: 'writes to sockets for a CPU second of the server',
     sound: true,
     of: ofServer(({ flushesPerCpuSecond }) => flushesPerCpuSecond),
   },
   loopP99: {
     kind: 'time',
+    meaning: 'delay of the busiest event loop of the server, p99',
     sound: false,
     of: ofServer(({ loopP99Ms }) => loopP99Ms),
     ofSample: ({ phase, server }) => (isMeasured(phase) && server.processes > 0 ? server.loopP99Ms : null),
   },
-  /** 1: the harness was not at its limit, so every figure holds; 0: it was. */
-  trust: { kind: 'yes', sound: false, of: ({ client }) => (client.saturated.is ? 0 : 1) },
+  trust: {
+    kind: 'yes',
+    meaning: '1: the harness was not at its limit',
+    sound: false,
+    of: ({ client }) => (client.saturated.is ? 0 : 1),
+  },
 } as const satisfies Record<string, Metric>;
 
 export type MetricName = keyof typeof METRICS;

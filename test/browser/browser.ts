@@ -1,5 +1,6 @@
 // `npm run check:browser`: the client library as it is built, loaded as modules by headless Chromium (Debian's package),
-// against a real server: messages while connected, while away, in a room, the acknowledgement, and a foreign page refused.
+// against a real server: messages while connected, while away, in a room, the acknowledgement, and a foreign page refused;
+// and the report of a bench run.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { call } from '../harness/pusher.js';
 import { startServer } from '../harness/server.js';
 import { Page } from './page.js';
+import { checkReport } from './report.js';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'imgo-browser-'));
@@ -43,6 +45,7 @@ const post = async (path: string, body: object): Promise<Record<string, unknown>
 
 const page = await Page.open(`${origin}/`);
 try {
+  await checkReport(folder);
   const { token } = await post('/v1/tokens', { user: 'b', rooms: ['live'] });
   await page.evaluate(`(async () => {
     const { connectWebSocket } = await import('/client/browser.js');

@@ -2,6 +2,8 @@
 // the pages, between markers; a test fails when a page is not what the code says.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { UNITS } from '../../src/bench/assertions.js';
+import { METRIC_NAMES, metricOf } from '../../src/bench/metrics.js';
 import { DISCONNECT, type DisconnectRow } from '../../src/protocol/disconnect.js';
 import { ERRORS, type ErrorCode, type ErrorRow } from '../../src/protocol/error-table.js';
 import { envName, settingKeys } from '../../src/server/config-load.js';
@@ -14,6 +16,7 @@ export const TABLES: readonly { readonly page: string; readonly name: string; re
   { page: 'docs/errors.md', name: 'disconnects', render: disconnects },
   { page: 'docs/protocol.md', name: 'disconnects', render: disconnects },
   { page: 'docs/configuration.md', name: 'settings', render: settings },
+  { page: 'docs/benchmarks/README.md', name: 'metrics', render: metrics },
 ];
 
 /** The page as it should be. */
@@ -51,6 +54,21 @@ function errors(): string {
 /** A template as a person reads it. */
 function plain(template: string): string {
   return template.replace(/[[\]]/g, '').replace(/\{(\w+)\}/g, (_all, name: string) => name.toUpperCase());
+}
+
+function metrics(): string {
+  const lines = [
+    '| metric | what it is | units | ends a run with `!` | holds at the limit |',
+    '| --- | --- | --- | --- | --- |',
+  ];
+  for (const name of METRIC_NAMES) {
+    const { kind, meaning, ofSample, sound } = metricOf(name);
+    const units = Object.keys(UNITS[kind]).filter((unit) => unit !== '');
+    const yes = (is: boolean) => (is ? 'yes' : '');
+    const cells = [`\`${name}\``, meaning, units.join(' '), yes(ofSample !== undefined), yes(sound)];
+    lines.push(`| ${cells.join(' | ')} |`);
+  }
+  return lines.join('\n');
 }
 
 function disconnects(): string {
