@@ -9,11 +9,6 @@ import { whyNot } from './writable.js';
 const MAX_BYTES = 256 * 1024 * 1024;
 
 const number = z.number();
-/** Infinity is null in JSON. */
-const limit = z
-  .number()
-  .nullable()
-  .transform((value) => value ?? Number.POSITIVE_INFINITY);
 const counts = z.record(z.string(), number);
 const percentiles = z.object({ p50: number, p90: number, p99: number, p999: number, max: number });
 const usage = z.object({ processes: number, cpuSeconds: number, rssBytes: number, loop: number, loopP99Ms: number });
@@ -89,7 +84,7 @@ const sample = z.looseObject({
   }),
 });
 
-/** What is read of a result; what is in it besides is kept. */
+/** What is read of a result (limits that a machine does not have are null in JSON); what is in it besides is kept. */
 const result = z.looseObject({
   format: z.literal(1),
   command: z.string(),
@@ -189,16 +184,11 @@ const result = z.looseObject({
     }),
   ),
   versions: z.object({ imgo: z.string(), node: z.string() }),
-  machine: z.looseObject({
-    cores: number,
-    model: z.string(),
-    kernel: z.string(),
-    memoryBytes: number,
-    availableBytes: number,
-    descriptors: limit,
-    sourcePorts: limit,
-    files: limit,
-  }),
+  machine: z
+    .looseObject({ cores: number, model: z.string(), kernel: z.string(), memoryBytes: number, availableBytes: number })
+    .transform((machine) =>
+      Object.fromEntries(Object.entries(machine).map(([name, value]) => [name, value ?? Infinity])),
+    ),
 });
 
 /** What `--out` has written. @throws ImgoError bench_no_result, with why */

@@ -61,6 +61,7 @@
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.font = `${10 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = 'left';
     ctx.textBaseline = 'top';
     for (const [at, { from, to, phase }] of drawing.bands.entries()) {
       const left = Math.max(bbox.left, plot.valToPos(from, 'x', true));
@@ -84,6 +85,8 @@
   /** @param {Chart} chart @param {number} width @returns {import('uplot').Options} */
   const optionsOf = (chart, width) => {
     const isOverTime = chart.along === 'seconds';
+    // Charts over the whole run share a cursor and a zoom; that of the connections ends before the others begin.
+    const isShared = isOverTime && (chart.x.at(-1) ?? 0) >= (drawing.bands.at(-1)?.from ?? 0);
     /** @param {Unit} unit @param {boolean} right @returns {import('uplot').Axis} */
     const yAxis = (unit, right) => ({
       scale: right ? 'right' : 'y',
@@ -103,8 +106,8 @@
     return {
       width,
       height: width < 480 ? 200 : 240,
-      padding: [8, chart.rightUnit !== undefined ? 0 : isOverTime ? 14 : 30, 0, 0],
-      cursor: { drag: { x: true, y: false }, ...(isOverTime ? { sync: { key: 'seconds', scales: ['x', null] } } : {}) },
+      padding: [8, chart.rightUnit !== undefined ? 0 : isOverTime ? 14 : 38, 0, 0],
+      cursor: { drag: { x: true, y: false }, ...(isShared ? { sync: { key: 'seconds', scales: ['x', null] } } : {}) },
       scales: {
         x: { time: false },
         y: chart.log ? { distr: 3 } : { range: range(chart.unit) },

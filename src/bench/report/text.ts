@@ -4,28 +4,21 @@ import type { AssertionResult, BenchResult, Percentiles } from '../figures.js';
 import type { Machine } from '../machine.js';
 import { count, counted, percent, short, size, time } from '../numbers.js';
 import type { BenchPlan } from '../plan.js';
-import { auditOf, byReason, hasMessages, limitOf, pushRates, titleOf } from './verdict.js';
+import { auditOf, byReason, limitOf, pushRates, titleOf } from './verdict.js';
 
 /** Columns of a summary. */
 const WIDTH = 110;
-/** Flushes a second of a core that has a share of both ends, as measured on machines of this kind: a guess, for the plan. */
-const FLUSHES_A_CORE = 40_000;
-/** Between two sweeps, unless it was asked for otherwise. */
-const DEFAULT_WINDOW_MS = 100;
 
 /** What a run will use. */
 export function planLines(plan: BenchPlan, machine: Machine): readonly string[] {
-  const { workers, receivers, sources, connections, store, seed, server, needsBytes, needsFiles } = plan;
+  const { workers, receivers, sources, store, seed, server, needsBytes, needsFiles } = plan;
   const processes = receivers.length + (server === undefined ? workers : 0);
   const ownServer =
     workers === 1 ? '1 process' : `${counted(workers, 'worker', 'workers')} ≤ ${count(plan.perProcess)} sockets`;
   const lines = [
     `PLAN  ${titleOf(plan)}${server === undefined ? ` · ${store} store` : ''} · seed ${seed}`,
-    row('server', `${server ?? ownServer}     client  ${shares(receivers)}`),
-    row(
-      'ports',
-      `${counted(sources.length, 'loopback address', 'loopback addresses')} × ${count(connections / Math.max(1, sources.length))} source ports`,
-    ),
+    row('server', `${server ?? ownServer}     client  ${receivers.length === 0 ? 'this process' : shares(receivers)}`),
+    ...(sources.length === 0 ? [] : [row('ports', portWords(plan))]),
     row(
       'needs',
       [
@@ -35,8 +28,13 @@ export function planLines(plan: BenchPlan, machine: Machine): readonly string[] 
       ].join(' · '),
     ),
   ];
-  const expected = expectation(plan, machine);
-  return expected === undefined ? lines : [...lines, row('expect', expected)];
+  return plan.expectation === undefined ? lines : [...lines, row('expect', plan.expectation.line)];
+}
+
+function portWords({ sources, connections }: BenchPlan): string {
+  const ports = Math.ceil(connections / sources.length);
+  const addresses = counted(sources.length, 'loopback address', 'loopback addresses');
+  return `${addresses} × ${counted(ports, 'source port', 'source ports')}`;
 }
 
 /** `8 × 17,858 + 48 × 17,857`: the connections of each process, none rounded away. */
@@ -44,18 +42,6 @@ function shares(receivers: readonly number[]): string {
   const counts = new Map<number, number>();
   for (const connections of receivers) counts.set(connections, (counts.get(connections) ?? 0) + 1);
   return [...counts].map(([connections, times]) => `${count(times)} × ${count(connections)}`).join(' + ');
-}
-
-/** How long a sweep over all connections may take where both ends share the machine. A guess, said to be one. */
-function expectation(plan: BenchPlan, machine: Machine): string | undefined {
-  if (!hasMessages(plan) || plan.mode === 'user' || plan.server !== undefined) return undefined;
-  const forEach = plan.mode === 'room' ? plan.rate / plan.rooms : plan.rate;
-  const wanted = plan.connections * Math.min(forEach, 1_000 / Math.max(1, plan.windowMs ?? DEFAULT_WINDOW_MS));
-  const can = machine.cores * FLUSHES_A_CORE;
-  if (wanted <= can) return undefined;
-  const ends = `both ends on ${counted(machine.cores, 'core', 'cores')}`;
-  const sweep = time((plan.connections / can) * 1_000);
-  return `~${short(can)} flushes/s, ${ends}: a sweep takes ~${sweep}, and latencies will be of that order`;
 }
 
 /** The summary. Its first line says when the harness was the bottleneck, or that the run was cut short. `exit`: the status that the command ends with. */
