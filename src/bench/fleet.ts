@@ -2,123 +2,212 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { ImgoError } from '../protocol/errors.js';
+import type { Latencies } from './figures.js';
 import { addUp } from './latencies.js';
-import type { ReceiverAudit, ReceiverFigures, ReceiverOrder, ReceiverWord } from './messages.js';
-import type { BenchPlan } from './plan.js';
+import type { ReceiverAudit, ReceiverFigures, ReceiverOrder, ReceiverSetup, ReceiverWord } from './messages.js';
 
 const SCRIPT = fileURLToPath(new URL('./receivers.js', import.meta.url));
-/** Connections that are being opened at a time, over all processes. */
-const AT_ONCE = 400;
-/** Connections whose payloads are read, over all processes. */
-const SAMPLE = 1_000;
+/** Connections are what a process holds, and they live long: a small young generation keeps 2 KB less resident for each. */
+const FLAGS = ['--max-semi-space-size=1'];
+/** Who does not answer within this is not waited for. */
+const REPORT_MS = 5_000;
+const AUDIT_MS = 120_000;
 
-/** All receivers together. */
-export interface FleetFigures extends ReceiverFigures {
+/** All receivers together; counts of a process that died are those it told last. */
+export interface FleetFigures {
+  readonly open: number;
+  readonly settled: number;
+  readonly failed: Readonly<Record<string, number>>;
+  readonly received: number;
+  readonly bytes: number;
+  readonly redelivered: number;
+  readonly gaps: number;
+  readonly foreign: number;
+  readonly churned: number;
+  readonly lastAt: number;
   /** The busiest event loop. */
   readonly loop: number;
+  readonly loopP99Ms: number;
 }
 
-/** All audits together; latencies in order. */
-export type FleetAudit = ReceiverAudit;
+interface Receiver {
+  readonly child: ChildProcess;
+  readonly connections: number;
+  latest: ReceiverFigures | undefined;
+  alive: boolean;
+}
 
 export class Fleet {
-  readonly #children: readonly ChildProcess[];
-  readonly #latest = new Map<ChildProcess, ReceiverFigures>();
-  readonly #died = Promise.withResolvers<never>();
+  readonly #receivers: readonly Receiver[];
+  readonly #died: (why: string) => void;
+  #latencies: Latencies[] = [];
+  #connectMs: Latencies[] = [];
   #ending = false;
 
-  constructor(plan: BenchPlan) {
-    this.#died.promise.catch(() => undefined);
-    this.#children = plan.receivers.map(() => {
-      const child = fork(SCRIPT, [], { execArgv: process.execArgv });
-      child.on('message', (word: ReceiverWord) => {
-        if ('figures' in word) this.#latest.set(child, word.figures);
-      });
-      child.on('exit', (code, signal) => {
-        if (this.#ending) return;
-        this.#died.reject(new ImgoError('internal', { detail: `a receiver process ended (${signal ?? code})` }));
-      });
-      return child;
+  /** `died` is told when a process ends that should not. */
+  constructor(connections: readonly number[], died: (why: string) => void) {
+    this.#died = died;
+    this.#receivers = connections.map((count) => {
+      const execArgv = [...process.execArgv, ...FLAGS];
+      const receiver: Receiver = {
+        child: fork(SCRIPT, [], { execArgv, serialization: 'advanced' }),
+        connections: count,
+        latest: undefined,
+        alive: true,
+      };
+      this.#listen(receiver);
+      return receiver;
     });
   }
 
-  /** Opens all connections, paced by how many may be under way. */
-  async connect(plan: BenchPlan, tcp: { host: string; port: number }, tokens: readonly string[]): Promise<void> {
-    const sampleEvery = Math.max(1, Math.floor(plan.connections / SAMPLE));
-    const atOnce = Math.max(1, Math.floor(AT_ONCE / plan.receivers.length));
-    let from = 0;
-    await Promise.all(
-      this.#children.map((child, at) => {
-        const mine = tokens.slice(from, from + (plan.receivers[at] as number));
-        from += mine.length;
-        // Each process begins at another address, so that all are used alike.
-        const sources = [
-          ...plan.sources.slice(at % plan.sources.length),
-          ...plan.sources.slice(0, at % plan.sources.length),
-        ];
-        return this.#ask(child, { do: 'connect', ...tcp, tokens: mine, sources, atOnce, sampleEvery }, 'connected');
-      }),
+  get pids(): readonly number[] {
+    return this.#receivers.flatMap(({ child }) => child.pid ?? []);
+  }
+
+  get size(): number {
+    return this.#receivers.length;
+  }
+
+  /** Connections and event loop of each process. */
+  each(): readonly { readonly pid: number; readonly open: number; readonly loop: number }[] {
+    return this.#receivers.map(({ child, latest }) => ({
+      pid: child.pid ?? 0,
+      open: latest?.open ?? 0,
+      loop: latest?.loop ?? 0,
+    }));
+  }
+
+  /** `setup` for the process whose first connection has this number. */
+  setUp(setup: (first: number, count: number, at: number) => ReceiverSetup): void {
+    let first = 0;
+    for (const [at, receiver] of this.#receivers.entries()) {
+      this.#tell(receiver, { do: 'setup', setup: setup(first, receiver.connections, at) });
+      first += receiver.connections;
+    }
+  }
+
+  /** Tokens for the next connections of the process at this place; all have been sent when it resolves. */
+  give(at: number, tokens: readonly string[]): Promise<void> {
+    const receiver = this.#receivers[at] as Receiver;
+    if (!receiver.alive) return Promise.resolve();
+    return new Promise((resolve) =>
+      receiver.child.send({ do: 'tokens', tokens } satisfies ReceiverOrder, () => resolve()),
     );
   }
 
-  measure(startedAt: number, everyMs: number): void {
-    for (const child of this.#children) child.send({ do: 'measure', startedAt, everyMs } satisfies ReceiverOrder);
+  /** The same order to all. */
+  tell(order: ReceiverOrder): void {
+    for (const receiver of this.#receivers) this.#tell(receiver, order);
   }
 
-  /** `order`: the numbers that were accepted, in the order of the log. */
-  async audit(order: readonly number[]): Promise<FleetAudit> {
-    const words = await Promise.all(this.#children.map((child) => this.#ask(child, { do: 'audit', order }, 'audit')));
-    const audits = words.flatMap((word) => (word.say === 'audit' ? [word.audit] : []));
-    const sum = (of: (audit: ReceiverAudit) => number) => audits.reduce((all, audit) => all + of(audit), 0);
-    return {
-      connections: sum(({ connections }) => connections),
-      complete: sum(({ complete }) => complete),
-      lost: sum(({ lost }) => lost),
-      duplicates: sum(({ duplicates }) => duplicates),
-      sampled: sum(({ sampled }) => sampled),
-      outOfOrder: sum(({ outOfOrder }) => outOfOrder),
-      latencies: addUp(audits.map(({ latencies }) => latencies)),
-    };
+  /** What they say last, after they were asked. */
+  async report(): Promise<FleetFigures> {
+    await Promise.all(this.#receivers.map((one) => this.#ask(one, { do: 'report' }, 'figures', REPORT_MS)));
+    return this.figures();
   }
 
-  /** What the processes said last: at most a second old. */
+  /** Each process is given the numbers that concern it. Who does not answer is left out. */
+  async audit(
+    numbersFor: (first: number, count: number) => { readonly accepted: Uint32Array; readonly unknown: Uint32Array },
+  ): Promise<readonly ReceiverAudit[]> {
+    let first = 0;
+    const asked = this.#receivers.map((receiver) => {
+      const order: ReceiverOrder = { do: 'audit', ...numbersFor(first, receiver.connections) };
+      first += receiver.connections;
+      return this.#ask(receiver, order, 'audit', AUDIT_MS);
+    });
+    return (await Promise.all(asked)).flatMap((word) => (word?.say === 'audit' ? [word.audit] : []));
+  }
+
+  /** What the processes said last. */
   figures(): FleetFigures {
     const failed: Record<string, number> = {};
-    const all = [...this.#latest.values()];
+    const all = this.#receivers.flatMap(({ latest }) => latest ?? []);
     for (const one of all)
       for (const [reason, count] of Object.entries(one.failed)) failed[reason] = (failed[reason] ?? 0) + count;
     const sum = (of: (figures: ReceiverFigures) => number) => all.reduce((total, one) => total + of(one), 0);
+    const most = (of: (figures: ReceiverFigures) => number) => all.reduce((max, one) => Math.max(max, of(one)), 0);
     return {
       open: sum(({ open }) => open),
+      settled: sum(({ settled }) => settled),
       failed,
       received: sum(({ received }) => received),
-      cpuSeconds: sum(({ cpuSeconds }) => cpuSeconds),
-      rssBytes: sum(({ rssBytes }) => rssBytes),
-      loop: Math.max(0, ...all.map(({ loop }) => loop)),
+      bytes: sum(({ bytes }) => bytes),
+      redelivered: sum(({ redelivered }) => redelivered),
+      gaps: sum(({ gaps }) => gaps),
+      foreign: sum(({ foreign }) => foreign),
+      churned: sum(({ churned }) => churned),
+      lastAt: most(({ lastAt }) => lastAt),
+      loop: most(({ loop }) => loop),
+      loopP99Ms: most(({ loopP99Ms }) => loopP99Ms),
     };
   }
 
-  /** Rejects when a process ends that should not. */
-  get died(): Promise<never> {
-    return this.#died.promise;
+  /** Latencies since the last time. */
+  takeLatencies(): Latencies {
+    const taken = addUp(this.#latencies);
+    this.#latencies = [];
+    return taken;
+  }
+
+  /** From dial to answer, since the last time. */
+  takeConnectMs(): Latencies {
+    const taken = addUp(this.#connectMs);
+    this.#connectMs = [];
+    return taken;
   }
 
   end(): void {
     this.#ending = true;
-    for (const child of this.#children) if (child.connected) child.send({ do: 'end' } satisfies ReceiverOrder);
+    this.tell({ do: 'end' });
   }
 
-  #ask(child: ChildProcess, order: ReceiverOrder, answer: ReceiverWord['say']): Promise<ReceiverWord> {
-    const answered = new Promise<ReceiverWord>((resolve) => {
-      const onMessage = (word: ReceiverWord) => {
-        if (word.say !== answer) return;
+  #listen(receiver: Receiver): void {
+    const { child } = receiver;
+    child.on('message', (word: ReceiverWord) => {
+      if (word.say !== 'figures') return;
+      receiver.latest = word.figures;
+      if (word.figures.latencies.length > 0) this.#latencies.push(word.figures.latencies);
+      if (word.figures.connectMs.length > 0) this.#connectMs.push(word.figures.connectMs);
+    });
+    const ended = (why: string) => {
+      if (!receiver.alive) return;
+      receiver.alive = false;
+      if (receiver.latest !== undefined) receiver.latest = { ...receiver.latest, open: 0, loop: 0, loopP99Ms: 0 };
+      if (!this.#ending) this.#died(`a receiver process ended (${why})`);
+    };
+    child.on('error', (error: NodeJS.ErrnoException) => ended(error.code ?? error.message));
+    child.on('exit', (code, signal) => ended(String(signal ?? code)));
+  }
+
+  #tell(receiver: Receiver, order: ReceiverOrder): void {
+    if (receiver.alive && receiver.child.connected) receiver.child.send(order, () => undefined);
+  }
+
+  /** undefined: it did not answer in time, or is gone. */
+  #ask(
+    receiver: Receiver,
+    order: ReceiverOrder,
+    answer: ReceiverWord['say'],
+    patienceMs: number,
+  ): Promise<ReceiverWord | undefined> {
+    if (!receiver.alive) return Promise.resolve(undefined);
+    const { child } = receiver;
+    return new Promise((resolve) => {
+      const done = (word: ReceiverWord | undefined) => {
+        clearTimeout(patience);
         child.off('message', onMessage);
+        child.off('exit', onExit);
         resolve(word);
       };
+      const onMessage = (word: ReceiverWord) => {
+        if (word.say === answer) done(word);
+      };
+      const onExit = () => done(undefined);
+      const patience = setTimeout(onExit, patienceMs);
       child.on('message', onMessage);
+      child.on('exit', onExit);
+      this.#tell(receiver, order);
     });
-    child.send(order);
-    return Promise.race([answered, this.#died.promise]);
   }
 }

@@ -25,3 +25,24 @@ export function addUp(parts: Iterable<Latencies>): Latencies {
   for (const part of parts) for (const [ms, count] of part) all.set(ms, (all.get(ms) ?? 0) + count);
   return [...all].sort(([a], [b]) => a - b);
 }
+
+/** Nothing is told apart above. */
+const MOST_MS = 600_000;
+
+/** Counts as they come. */
+export class Histogram {
+  readonly #counts = new Map<number, number>();
+
+  /** Another one, of `ms`, rounded up. */
+  add(ms: number): void {
+    const whole = Math.max(0, Math.min(MOST_MS, Math.ceil(ms)));
+    this.#counts.set(whole, (this.#counts.get(whole) ?? 0) + 1);
+  }
+
+  /** What came since the last time, in order. */
+  take(): Latencies {
+    const taken = [...this.#counts].sort(([a], [b]) => a - b);
+    this.#counts.clear();
+    return taken;
+  }
+}

@@ -1,310 +1,302 @@
 /**
- * A run, step by step: server, tokens, connections, messages when they are due, waiting for what is on its way, the audit.
- * Whatever happens, what it started is ended; a run that is cut short gives the account of what there was until then.
+ * A run, step by step: server, receivers, tokens; connect, warm up, measure, settle, audit; the account. Whatever happens, what it
+ * started is ended; a run that is cut short gives the account of what there was until then, and says why.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { compareIds, type MessageId } from '../protocol/ids.js';
-import type { AssertionResult, BenchPhase, BenchResult, BenchSample, GroupUsage } from './figures.js';
+import { Op } from '../protocol/frame.js';
+import { type Mark, resultOf } from './account.js';
+import { membersOf } from './aims.js';
+import { broken } from './assertions.js';
+import { Cut } from './cut.js';
+import type { BenchResult, BenchSample, MachineMoment } from './figures.js';
 import { Fleet } from './fleet.js';
-import { percentilesOf } from './latencies.js';
-import type { Machine } from './machine.js';
-import type { ServerAccess } from './options.js';
-import type { BenchPlan } from './plan.js';
-import { Target } from './target.js';
+import { driveHttp, type HttpDrive } from './http.js';
+import type { ReceiverSetup } from './messages.js';
+import { Meter } from './meter.js';
+import { NodesWatch } from './nodes.js';
+import { Offer, type Schedule } from './offer.js';
+import type { RunParts } from './parts.js';
+import { pushApi } from './push.js';
+import { ownTarget, runningTarget, type Target } from './target.js';
+import { makeTokens, TOKENS_A_CALL } from './tokens.js';
+import { GOIM_OPERATION } from './wire/wire.js';
 
-export interface RunParts {
-  readonly plan: BenchPlan;
-  readonly machine: Machine;
-  /** The path of the imgo command. */
-  readonly launcher: string;
-  readonly version: string;
-  /** Cut short: the account follows. */
-  readonly signal: AbortSignal;
-  /** What was typed. */
-  readonly command: string;
-  /** A running server; undefined: one of this run's own. */
-  readonly access: ServerAccess | undefined;
-  /** Once a second. */
-  readonly onSample: (sample: BenchSample) => void;
-}
-
-const TICK_MS = 1_000;
-const SETTLE_LOOK_MS = 100;
-/** Nothing new for this long: nothing is on its way any more. */
+/** Connections under way, over all processes: at first, and at most. */
+const UNDER_WAY = 400;
+const MOST_UNDER_WAY = 2_000;
+/** Connections whose payloads are read, over all processes, and how many messages a second those may get together. */
+const SAMPLE = 1_000;
+const SAMPLED_A_SECOND = 100_000;
+/** So many processes answer more often than once a second without being felt. */
+const FEW_PROCESSES = 8;
+const MINTS_AT_ONCE = 2;
+const LOOK_MS = 50;
+/** Nothing new for this long: nothing is on its way any more. A sweep over a million connections takes up to 14 s on two cores. */
 const QUIET_MS = 3_000;
+const QUIET_MANY_MS = 20_000;
+const MANY = 100_000;
 /** How long what is on its way may take once the run was cut short. */
 const CUT_SHORT_MS = 5_000;
-/** Where a client's event loop begins to tell more about itself than about the server. */
-const BUSY_LOOP = 0.85;
+/** Between the order to receivers and the first message. */
+const LEAD_MS = 100;
+
+const NO_MOMENT: MachineMoment = {
+  idle: 0,
+  steal: 0,
+  availableBytes: 0,
+  swappedBytes: 0,
+  tcpMemBytes: 0,
+  listenDrops: 0,
+  retransmits: 0,
+};
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-/** @throws ImgoError internal: the server or a receiver did not start, or ended */
+/** @throws ImgoError internal: the server or a receiver did not start; what its API refused */
 export async function runBench(parts: RunParts): Promise<BenchResult> {
-  const { plan, signal } = parts;
-  const fleet = new Fleet(plan);
-  let target: Target | undefined;
+  const cut = new Cut(parts.signal);
+  const target = parts.access === undefined ? await ownTarget(parts.plan, parts.launcher) : runningTarget(parts.access);
+  void target.ended.then((why) => cut.short(why));
+  const fleet = new Fleet(parts.plan.mode === 'http' ? [] : parts.plan.receivers, (why) => cut.short(why));
+  const run = new Run(parts, cut, target, fleet);
   try {
-    target = await Target.start(parts.launcher, plan.workers);
-    const idle = target.usage();
-    const tokens = await target.tokens(plan.connections);
-    const run = new Run(parts, fleet, target);
-    const before = now();
-    const connecting = run.ticking('connect', fleet.connect(plan, target.tcp, tokens));
-    await Promise.race([connecting, aborted(signal)]);
-    const connectSeconds = (now() - before) / 1_000;
-    const connected = target.usage();
-    const measured = await run.measure();
-    return await run.account({ ...measured, connectSeconds, perConnection: connected.rssBytes - idle.rssBytes });
+    return await run.all();
   } finally {
+    run.stop();
     fleet.end();
-    await target?.stop();
+    await target.stop();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-interface Measured {
-  readonly measureSeconds: number;
-  readonly settleSeconds: number;
-  readonly server: { readonly cpuSeconds: number; readonly rssBytes: number };
-  readonly flushes: number;
-  readonly clientCpuSeconds: number;
-  readonly busiestLoop: number;
-  readonly late: number;
 }
 
 class Run {
   readonly #parts: RunParts;
-  readonly #fleet: Fleet;
+  readonly #cut: Cut;
   readonly #target: Target;
-  #offered = 0;
-  /** Numbers with their places in the log. */
-  readonly #accepted: { readonly n: number; readonly id: MessageId }[] = [];
-  #unknown = 0;
-  #busiest = 0;
-  readonly #startedAt = now();
-  readonly #samples: BenchSample[] = [];
+  readonly #fleet: Fleet;
+  readonly #nodes: NodesWatch | undefined;
+  readonly #offer: Offer;
+  readonly #meter: Meter;
+  readonly #tellsPlace: boolean;
+  #offering: Promise<void> = Promise.resolve();
+  #http: HttpDrive | undefined;
 
-  constructor(parts: RunParts, fleet: Fleet, target: Target) {
+  constructor(parts: RunParts, cut: Cut, target: Target, fleet: Fleet) {
+    const { plan } = parts;
     this.#parts = parts;
-    this.#fleet = fleet;
+    this.#cut = cut;
     this.#target = target;
+    this.#fleet = fleet;
+    const api = pushApi(target.http, { dialect: plan.dialect, native: target.native, userBase: target.userBase });
+    this.#tellsPlace = api.tellsPlace;
+    this.#offer = new Offer(api, plan, plan.sizeBytes, now);
+    this.#nodes = target.native ? new NodesWatch(target.http) : undefined;
+    this.#meter = new Meter({
+      fleet,
+      server: target.group,
+      nodes: this.#nodes,
+      messages: () => this.#http?.counts ?? this.#offer.counts,
+      machine: () => NO_MOMENT,
+      onSample: (sample) => this.#sampled(sample),
+      now,
+    });
   }
 
-  /** Gives a sample once a second while `work` goes on. A process that dies ends it. */
-  async ticking<T>(phase: BenchPhase, work: Promise<T>): Promise<T> {
-    const from = now();
-    const tell = () => this.#tell(phase, from);
-    tell();
-    const ticker = setInterval(tell, TICK_MS);
-    try {
-      return await Promise.race([work, this.#fleet.died]);
-    } finally {
-      clearInterval(ticker);
-    }
-  }
-
-  #tell(phase: BenchPhase, from: number): void {
+  async all(): Promise<BenchResult> {
     const { plan } = this.#parts;
-    const clients = this.#fleet.figures();
-    const server = this.#target.usage();
-    if (phase === 'measure') this.#busiest = Math.max(this.#busiest, clients.loop);
-    const group = (processes: number, usage: { cpuSeconds: number; rssBytes: number }, loop = 0): GroupUsage => {
-      return { processes, cpuSeconds: usage.cpuSeconds, rssBytes: usage.rssBytes, loop, loopP99Ms: 0 };
-    };
-    const { user, system } = process.cpuUsage();
-    const sample: BenchSample = {
-      seconds: (now() - this.#startedAt) / 1_000,
-      phase,
-      phaseSeconds: (now() - from) / 1_000,
-      open: clients.open,
-      failed: clients.failed,
-      offered: this.#offered,
-      accepted: this.#accepted.length,
-      refused: 0,
-      unknown: this.#unknown,
-      delivered: clients.received,
-      bytes: 0,
-      latencyMs: null,
-      server: group(plan.workers, server),
-      client: group(plan.receivers.length, clients, clients.loop),
-      coordinator: group(1, { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss() }),
-      fanOut: {
-        flushes: 0,
-        deliveries: 0,
-        windowMs: 0,
-        sweepMs: 0,
-        ringBytes: 0,
-        lagging: 0,
-        gaps: 0,
-        reasons: {},
-      },
-      machine: {
-        idle: 0,
-        steal: 0,
-        availableBytes: 0,
-        swappedBytes: 0,
-        tcpMemBytes: 0,
-        listenDrops: 0,
-        retransmits: 0,
-      },
-    };
-    this.#samples.push(sample);
+    this.#meter.start();
+    this.#meter.enter('preflight');
+    this.#fleet.setUp((first, count, at) => this.#setup(first, count, at));
+    const idle = await this.#mark();
+    if (plan.mode !== 'http') await this.#giveTokens();
+    this.#meter.enter('connect');
+    const dialled = await this.#mark();
+    if (plan.mode !== 'http') await this.#connect();
+    const connected = await this.#mark();
+    const schedule = this.#schedule();
+    const began = await this.#warmUp(schedule);
+    await this.#measure(schedule);
+    const measuredAt = now();
+    await this.#settle();
+    const ended = await this.#mark();
+    this.#meter.enter('audit');
+    const audits = await this.#fleet.audit((first, count) => this.#offer.numbersFor(first, count));
+    this.#meter.enter('verdict');
+    return resultOf(this.#parts, {
+      marks: { idle, dialled, connected, began, ended },
+      measuredAt,
+      schedule,
+      audits,
+      offer: this.#offer,
+      meter: this.#meter,
+      http: this.#http,
+      tellsPlace: this.#tellsPlace,
+      cutShort: this.#cut.why,
+    });
+  }
+
+  stop(): void {
+    this.#meter.stop();
+    this.#http?.stop();
+  }
+
+  #sampled(sample: BenchSample): void {
     this.#parts.onSample(sample);
+    const assertion = broken(this.#parts.assertions, sample);
+    if (assertion !== undefined) this.#cut.short(`${assertion.text} is broken`);
   }
 
-  async measure(): Promise<Measured> {
+  async #mark(): Promise<Mark> {
+    const [clients, nodes] = await Promise.all([this.#fleet.report(), this.#nodes?.ask()]);
+    return { at: now(), server: this.#meter.server(), client: this.#meter.client(), clients, nodes };
+  }
+
+  /** Gives each receiver its tokens: none is here any longer than it takes to hand it on. */
+  async #giveTokens(): Promise<void> {
     const { plan } = this.#parts;
-    await pause(TICK_MS);
-    const [server, flushes, clients] = [this.#target.usage(), await this.#target.flushes(), this.#fleet.figures()];
-    const from = now() + 100;
-    const everyMs = 1_000 / plan.rate;
-    this.#fleet.measure(from, everyMs);
-    const late = await this.ticking('measure', this.#offer(from, everyMs));
-    const measured = now();
-    await this.ticking('settle', this.#settle());
-    const after = this.#target.usage();
+    const chunks: { readonly at: number; readonly first: number; readonly count: number }[] = [];
+    let first = 0;
+    for (const [at, connections] of plan.receivers.entries()) {
+      for (let done = 0; done < connections; done += TOKENS_A_CALL) {
+        chunks.push({ at, first: first + done, count: Math.min(TOKENS_A_CALL, connections - done) });
+      }
+      first += connections;
+    }
+    let next = 0;
+    // Each process gets its own in their order: a lane has whole processes.
+    const lane = async () => {
+      while (next < chunks.length && this.#cut.why === null) {
+        const { at } = chunks[next] as (typeof chunks)[number];
+        const mine: typeof chunks = [];
+        for (let chunk = chunks[next]; chunk?.at === at; chunk = chunks[next]) {
+          mine.push(chunk);
+          next++;
+        }
+        for (const chunk of mine) {
+          await this.#fleet.give(at, await makeTokens(this.#target, plan, chunk.first, chunk.count));
+        }
+      }
+    };
+    await this.#cut.unless(Promise.all(Array.from({ length: MINTS_AT_ONCE }, lane)));
+  }
+
+  #setup(first: number, count: number, at: number): ReceiverSetup {
+    const { plan } = this.#parts;
+    const { dialect, connections, connectRate, sources } = plan;
+    const processes = this.#fleet.size;
+    const turn = sources.length === 0 ? 0 : at % sources.length;
+    const toRooms = plan.mode === 'room' || plan.mode === 'mix';
+    const perConnection = plan.mode === 'all' ? plan.rate : plan.rate / (plan.mode === 'room' ? plan.rooms : 1);
+    const sampleEvery = Math.max(
+      Math.floor(connections / SAMPLE),
+      plan.mode === 'user' ? 0 : Math.ceil((connections * perConnection) / SAMPLED_A_SECOND),
+    );
     return {
-      measureSeconds: (measured - from) / 1_000,
-      settleSeconds: (now() - measured) / 1_000,
-      server: { cpuSeconds: after.cpuSeconds - server.cpuSeconds, rssBytes: after.rssBytes },
-      flushes: (await this.#target.flushes()) - flushes,
-      clientCpuSeconds: this.#fleet.figures().cpuSeconds - clients.cpuSeconds,
-      busiestLoop: this.#busiest,
-      late,
+      mode: plan.mode,
+      seed: plan.seed,
+      connections,
+      rooms: plan.rooms,
+      dialect,
+      transport: plan.transport,
+      ...this.#target.clients,
+      first,
+      count,
+      userBase: this.#target.userBase,
+      sizeBytes: plan.sizeBytes,
+      pushOp: dialect === 'goim' && !this.#target.native ? GOIM_OPERATION : Op.PUSH,
+      tellsPlace: this.#tellsPlace,
+      ordered: this.#tellsPlace && plan.mode !== 'mix',
+      namesRoom: dialect !== 'imgo' && toRooms,
+      // Each process begins at another address, so that all are used alike.
+      sources: [...sources.slice(turn), ...sources.slice(0, turn)],
+      sampleEvery: Math.max(1, sampleEvery),
+      dialsPerSecond: connectRate === 'auto' ? undefined : (connectRate * count) / connections,
+      underWay: Math.max(1, Math.floor(UNDER_WAY / processes)),
+      mostUnderWay: Math.max(2, Math.floor(MOST_UNDER_WAY / processes)),
+      churn: plan.churn,
+      slow: plan.slow,
+      reportMs: processes > FEW_PROCESSES ? 1_000 : 250,
     };
   }
 
-  /** Each message when it is due, whatever became of those before it. Returns how many were sent over 5 ms late. */
-  async #offer(from: number, everyMs: number): Promise<number> {
-    const { plan, signal } = this.#parts;
-    const all = Math.round((plan.durationMs / 1_000) * plan.rate);
-    const pushes: Promise<void>[] = [];
-    let late = 0;
-    for (let n = 1; n <= all && !signal.aborted; n++) {
-      const due = from + (n - 1) * everyMs;
-      const wait = due - now();
-      if (wait > 1) await pause(wait - 0.5);
-      if (now() - due > 5) late++;
-      this.#offered++;
-      pushes.push(
-        this.#target.push(n).then(
-          (id) => void this.#accepted.push({ n, id }),
-          () => void this.#unknown++,
-        ),
-      );
+  /** Until each connection has been answered or has failed. */
+  async #connect(): Promise<void> {
+    const { connections } = this.#parts.plan;
+    this.#fleet.tell({ do: 'dial' });
+    while (this.#cut.why === null && this.#fleet.figures().settled < connections) await pause(LOOK_MS);
+  }
+
+  #schedule(): Schedule {
+    const { mode, rate, warmupMs, durationMs } = this.#parts.plan;
+    const silent = mode === 'idle' || mode === 'connect' || mode === 'http' || rate === 0;
+    const everyMs = silent ? 0 : 1_000 / rate;
+    const toWarmUp = silent ? 0 : Math.round((warmupMs / 1_000) * rate);
+    const all = silent ? 0 : toWarmUp + Math.round((durationMs / 1_000) * rate);
+    const schedule = { startedAt: now() + LEAD_MS, everyMs, all, firstMeasured: toWarmUp + 1 };
+    this.#fleet.tell({ do: 'schedule', ...schedule });
+    return schedule;
+  }
+
+  /** Messages begin; what was used when the measured ones do. */
+  async #warmUp(schedule: Schedule): Promise<Mark> {
+    const { startedAt, everyMs, firstMeasured } = schedule;
+    this.#offering = this.#offer.run(schedule, this.#cut.signal);
+    if (firstMeasured > 1) {
+      this.#meter.enter('warmup');
+      await this.#cut.unless(pause(startedAt + (firstMeasured - 1) * everyMs - now()));
     }
-    await Promise.all(pushes);
-    return late;
+    return this.#mark();
+  }
+
+  async #measure(schedule: Schedule): Promise<void> {
+    const { plan } = this.#parts;
+    this.#meter.enter('measure');
+    if (this.#cut.why !== null) return;
+    const disturbed = plan.churn > 0 || plan.slow > 0;
+    if (disturbed) this.#fleet.tell({ do: 'disturb' });
+    if (plan.mode === 'http') {
+      this.#http = driveHttp(plan, this.#target, this.#cut);
+      await this.#cut.unless(this.#http.done);
+    } else if (schedule.all > 0) await this.#offering;
+    else if (plan.mode !== 'connect' || plan.churn > 0) await this.#cut.unless(pause(plan.durationMs));
+    if (disturbed) this.#fleet.tell({ do: 'calm' });
   }
 
   /** Until every connection has every message, nothing comes any more, or the patience is over. */
   async #settle(): Promise<void> {
-    const { plan, signal } = this.#parts;
+    const { plan } = this.#parts;
+    this.#meter.enter('settle');
     const from = now();
     // Also a run that was cut short has an account; what is on its way is not lost.
-    const patience = () => (signal.aborted ? Math.min(plan.settleMs, CUT_SHORT_MS) : plan.settleMs);
+    const patience = () => (this.#cut.why === null ? plan.settleMs : Math.min(plan.settleMs, CUT_SHORT_MS));
+    await Promise.race([this.#offer.answered(), pause(patience(), undefined, { ref: false })]);
+    const expected = this.#expected();
+    const quietMs = plan.connections >= MANY ? QUIET_MANY_MS : QUIET_MS;
     let seen = -1;
     let since = now();
     while (now() - from < patience()) {
       const { received, open } = this.#fleet.figures();
-      if (received >= open * this.#accepted.length && this.#unknown === 0) return;
+      if (received >= expected && this.#offer.counts.unknown === 0 && this.#settledConnections()) return;
+      if (open === 0 && this.#settledConnections()) return;
       if (received !== seen) since = now();
-      else if (now() - since > QUIET_MS) return;
+      else if (now() - since > quietMs) return;
       seen = received;
-      await pause(SETTLE_LOOK_MS);
+      await pause(LOOK_MS);
     }
   }
 
-  async account(measured: Measured & { connectSeconds: number; perConnection: number }): Promise<BenchResult> {
-    const { plan, machine, version } = this.#parts;
-    const inLog = [...this.#accepted].sort((a, b) => compareIds(a.id, b.id)).map(({ n }) => n);
-    const audit = await this.#fleet.audit(inLog);
-    const clients = this.#fleet.figures();
-    const delivered = clients.received;
-    const expected = inLog.length * plan.connections;
-    const { server, flushes } = measured;
-    const reasons: string[] = [];
-    if (measured.busiestLoop > BUSY_LOOP) reasons.push(`client loop ${measured.busiestLoop.toFixed(2)}`);
-    if (measured.late > this.#offered / 100) reasons.push(`${measured.late} messages sent over 5 ms late`);
-    const holds = (text: string, value: number, good: boolean): AssertionResult => {
-      return { text, metric: text.split('=')[0] ?? text, holds: good, value, shown: String(value), byDefault: true };
-    };
-    return {
-      format: 1,
-      command: this.#parts.command,
-      at: new Date(Date.now() - (now() - this.#startedAt)).toISOString(),
-      plan,
-      cutShort: this.#parts.signal.aborted ? 'it was interrupted' : null,
-      connections: {
-        target: plan.connections,
-        open: clients.open,
-        failed: clients.failed,
-        seconds: measured.connectSeconds,
-        perSecond: clients.open / measured.connectSeconds,
-        perCpuSecond: 0,
-        connectMs: percentilesOf([]),
-      },
-      offered: this.#offered,
-      accepted: inLog.length,
-      refused: 0,
-      unknown: this.#unknown,
-      delivered,
-      expected,
-      completeness: expected === 0 ? 1 : delivered / expected,
-      lost: audit.lost,
-      duplicates: audit.duplicates,
-      outOfOrder: audit.outOfOrder,
-      gaps: 0,
-      redelivered: 0,
-      warmup: { offered: 0, accepted: 0, delivered: 0 },
-      excused: { churned: 0, slow: 0, missed: 0, repeated: 0 },
-      audit: { byBoundaries: audit.connections, byNumber: audit.sampled, byPayload: audit.sampled, foreign: 0 },
-      notes: [],
-      latencyMs: percentilesOf(audit.latencies),
-      latencies: audit.latencies,
-      deliveredPerSecond: delivered / (measured.measureSeconds + measured.settleSeconds),
-      seconds: {
-        connect: measured.connectSeconds,
-        measure: measured.measureSeconds,
-        settle: measured.settleSeconds,
-        all: (now() - this.#startedAt) / 1_000,
-      },
-      server: {
-        ...server,
-        bytesPerConnection: measured.perConnection / Math.max(1, clients.open),
-        deliveriesPerCpuSecond: delivered / server.cpuSeconds,
-        flushesPerCpuSecond: flushes / server.cpuSeconds,
-        flushes,
-        loopP99Ms: 0,
-      },
-      client: {
-        cpuSeconds: measured.clientCpuSeconds,
-        rssBytes: clients.rssBytes,
-        loopP99Ms: 0,
-        sentLate: measured.late / Math.max(1, this.#offered),
-        saturated: { is: reasons.length > 0, reasons },
-      },
-      calibration: null,
-      reference: null,
-      http: null,
-      assertions: [
-        holds('lost==0', audit.lost, audit.lost === 0),
-        holds('duplicates==0', audit.duplicates, audit.duplicates === 0),
-        holds('outOfOrder==0', audit.outOfOrder, audit.outOfOrder === 0),
-        holds('connected==100%', clients.open, clients.open === plan.connections),
-        holds('unknown==0', this.#unknown, this.#unknown === 0),
-      ],
-      samples: this.#samples,
-      processes: [],
-      versions: { imgo: version, node: process.version },
-      machine,
-    };
+  /** Those that left have come back. */
+  #settledConnections(): boolean {
+    const { open, failed } = this.#fleet.figures();
+    const lost = Object.values(failed).reduce((sum, count) => sum + count, 0);
+    return this.#parts.plan.churn === 0 || open + lost >= this.#parts.plan.connections;
+  }
+
+  /** Deliveries that what was accepted makes if all are there. */
+  #expected(): number {
+    const { connections, rooms } = this.#parts.plan;
+    return this.#offer.expected((aim) => {
+      if (aim.kind === 'all') return connections;
+      return aim.kind === 'user' ? 1 : membersOf(aim.index, connections, rooms);
+    });
   }
 }

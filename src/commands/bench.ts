@@ -33,14 +33,21 @@ export default class Bench extends BaseCommand {
   override async run(): Promise<void> {
     const { flags } = await this.parse(Bench);
     const output = this.outputFor(flags);
-    const [{ planRun }, { lookAtMachine }, { runBench }, { planLines, progressLine, resultLines }, { nextStop }] =
-      await Promise.all([
-        import('../bench/plan.js'),
-        import('../bench/machine.js'),
-        import('../bench/run.js'),
-        import('../bench/result.js'),
-        import('../cli/bench/stop.js'),
-      ]);
+    const [
+      { planRun },
+      { defaultAssertions },
+      { lookAtMachine },
+      { runBench },
+      { planLines, progressLine, resultLines },
+      { nextStop },
+    ] = await Promise.all([
+      import('../bench/plan.js'),
+      import('../bench/assertions.js'),
+      import('../bench/machine.js'),
+      import('../bench/run.js'),
+      import('../bench/result.js'),
+      import('../cli/bench/stop.js'),
+    ]);
     const machine = lookAtMachine();
     const plan = planRun(
       {
@@ -84,6 +91,8 @@ export default class Bench extends BaseCommand {
       signal: stop.signal,
       command: process.argv.slice(2).join(' '),
       access: undefined,
+      assertions: defaultAssertions,
+      reference: false,
       onSample: (sample) => {
         if (sample.phaseSeconds >= 0.5) output.note(progressLine(sample, before, plan));
         before = sample;

@@ -1,0 +1,200 @@
+/** The account of a run: from what was counted, audited and used to the object that `--json` prints. */
+import { judge } from './assertions.js';
+import type { BenchResult } from './figures.js';
+import type { FleetFigures } from './fleet.js';
+import type { HttpDrive } from './http.js';
+import { percentilesOf } from './latencies.js';
+import type { ReceiverAudit } from './messages.js';
+import type { Meter } from './meter.js';
+import type { NodesFigures } from './nodes.js';
+import type { Offer, Schedule } from './offer.js';
+import type { RunParts } from './parts.js';
+import type { Usage } from './usage.js';
+
+/** What was used and counted up to a moment. */
+export interface Mark {
+  readonly at: number;
+  readonly server: Usage;
+  readonly client: Usage;
+  readonly clients: FleetFigures;
+  readonly nodes: NodesFigures | undefined;
+}
+
+/** Everything that a run found. */
+export interface Found {
+  readonly marks: {
+    /** Before the first connection; before and after they were dialled; when measured messages began; when nothing was on its way. */
+    readonly idle: Mark;
+    readonly dialled: Mark;
+    readonly connected: Mark;
+    readonly began: Mark;
+    readonly ended: Mark;
+  };
+  /** When the last message was offered, or the time was over. */
+  readonly measuredAt: number;
+  readonly schedule: Schedule;
+  readonly audits: readonly ReceiverAudit[];
+  readonly offer: Offer;
+  readonly meter: Meter;
+  readonly http: HttpDrive | undefined;
+  readonly tellsPlace: boolean;
+  readonly cutShort: string | null;
+}
+
+/** A run's end. */
+export function resultOf(parts: RunParts, found: Found): BenchResult {
+  const { plan, assertions } = parts;
+  const { marks, measuredAt, meter, offer, http } = found;
+  const { idle, dialled, connected, began, ended } = marks;
+  const audit = addUp(found.audits);
+  const counts = http?.counts ?? offer.counts;
+  const serverCpu = ended.server.cpuSeconds - began.server.cpuSeconds;
+  const delivered = ended.clients.received;
+  const measured = delivered - began.clients.received;
+  const flushes = (ended.nodes?.fanOut.flushes ?? 0) - (began.nodes?.fanOut.flushes ?? 0);
+  const warm = found.schedule.firstMeasured - 1;
+  const seconds = (from: number, to: number) => Math.max(0, to - from) / 1_000;
+  const connectSeconds = seconds(dialled.at, connected.at);
+  const last = Math.max(ended.clients.lastAt, began.at + 1);
+  const result: BenchResult = {
+    format: 1,
+    command: parts.command,
+    at: new Date(Date.now() - meter.seconds * 1_000).toISOString(),
+    plan,
+    cutShort: found.cutShort,
+    connections: {
+      target: plan.mode === 'http' ? 0 : plan.connections,
+      open: ended.clients.open,
+      failed: ended.clients.failed,
+      seconds: connectSeconds,
+      perSecond: ratio(connected.clients.settled, connectSeconds),
+      perCpuSecond: ratio(connected.clients.settled, connected.server.cpuSeconds - dialled.server.cpuSeconds),
+      connectMs: percentilesOf(meter.connectMs),
+    },
+    ...counts,
+    delivered,
+    expected: audit.expected,
+    completeness: audit.expected === 0 ? 1 : (audit.expected - audit.lost - audit.excused.missed) / audit.expected,
+    lost: audit.lost,
+    duplicates: audit.duplicates,
+    outOfOrder: audit.outOfOrder,
+    gaps:
+      plan.dialect === 'native' ? ended.clients.gaps : (ended.nodes?.fanOut.gaps ?? 0) - (idle.nodes?.fanOut.gaps ?? 0),
+    redelivered: ended.clients.redelivered,
+    warmup: {
+      offered: Math.min(warm, counts.offered),
+      accepted: http === undefined ? counts.accepted - offer.acceptedFrom(warm + 1) : 0,
+      delivered: began.clients.received,
+    },
+    excused: audit.excused,
+    audit: {
+      byBoundaries: audit.connections,
+      byNumber: audit.byNumber,
+      byPayload: audit.byPayload,
+      foreign: ended.clients.foreign,
+    },
+    notes: notesOf(parts, found, audit),
+    latencyMs: percentilesOf(meter.latencies),
+    latencies: meter.latencies,
+    deliveredPerSecond: ratio(measured, seconds(began.at, last)),
+    seconds: {
+      connect: connectSeconds,
+      measure: seconds(began.at, measuredAt),
+      settle: seconds(measuredAt, ended.at),
+      all: meter.seconds,
+    },
+    server: {
+      cpuSeconds: serverCpu,
+      rssBytes: ended.server.rssBytes,
+      bytesPerConnection: ratio(connected.server.rssBytes - idle.server.rssBytes, connected.clients.open),
+      deliveriesPerCpuSecond: ratio(measured, serverCpu),
+      flushesPerCpuSecond: ratio(flushes, serverCpu),
+      flushes,
+      loopP99Ms: most(meter, (sample) => sample.server.loopP99Ms),
+    },
+    client: {
+      cpuSeconds: ended.client.cpuSeconds - began.client.cpuSeconds,
+      rssBytes: ended.client.rssBytes,
+      loopP99Ms: most(meter, (sample) => sample.client.loopP99Ms),
+      sentLate: ratio(offer.lateness.late, offer.counts.offered),
+      saturated: { is: false, reasons: [] },
+    },
+    calibration: null,
+    reference: null,
+    http: http?.figures(serverCpu) ?? null,
+    assertions: [],
+    samples: meter.samples,
+    processes: meter.processes,
+    versions: { imgo: parts.version, node: process.version },
+    machine: parts.machine,
+  };
+  return { ...result, assertions: judge(assertions, result) };
+}
+
+/** 0 where nothing can be said. */
+function ratio(of: number, to: number): number {
+  return to > 0 ? of / to : 0;
+}
+
+function most(meter: Meter, of: (sample: BenchResult['samples'][number]) => number): number {
+  const measured = meter.samples.filter(({ phase }) => phase === 'measure');
+  return measured.reduce((max, sample) => Math.max(max, of(sample)), 0);
+}
+
+function addUp(audits: readonly ReceiverAudit[]): ReceiverAudit {
+  const sum = (of: (audit: ReceiverAudit) => number) => audits.reduce((all, audit) => all + of(audit), 0);
+  return {
+    connections: sum(({ connections }) => connections),
+    expected: sum(({ expected }) => expected),
+    lost: sum(({ lost }) => lost),
+    duplicates: sum(({ duplicates }) => duplicates),
+    outOfOrder: sum(({ outOfOrder }) => outOfOrder),
+    lostInGaps: sum(({ lostInGaps }) => lostInGaps),
+    excused: {
+      churned: sum(({ excused }) => excused.churned),
+      slow: sum(({ excused }) => excused.slow),
+      missed: sum(({ excused }) => excused.missed),
+      repeated: sum(({ excused }) => excused.repeated),
+    },
+    byNumber: sum(({ byNumber }) => byNumber),
+    byPayload: sum(({ byPayload }) => byPayload),
+  };
+}
+
+/** What the figures do not say by themselves. */
+function notesOf({ plan }: RunParts, found: Found, audit: ReceiverAudit): readonly string[] {
+  const { marks, offer, schedule, tellsPlace, audits } = found;
+  const notes: string[] = [];
+  const pushed = [...offer.reasons].map(([reason, count]) => `${reason} ${count}`);
+  if (schedule.firstMeasured > 1) {
+    notes.push(`${schedule.firstMeasured - 1} messages were offered to warm up: audited, in no latency, rate or cost`);
+  }
+  if (pushed.length > 0) notes.push(`pushes that were not accepted: ${pushed.join(', ')}`);
+  if (offer.counts.unknown > 0) {
+    notes.push(
+      'what became of some pushes is not known: their connections are audited by count alone, either way is right',
+    );
+  }
+  if (offer.counts.offered > 0 && !tellsPlace) {
+    notes.push(
+      'the push API tells no place in the log: connections of the sample have to agree on the order of a room, and of all',
+    );
+  }
+  if (plan.mode === 'mix')
+    notes.push('a connection has several logs: order is checked in the sample, the set of messages on all');
+  if (audit.lostInGaps > 0) notes.push(`${audit.lostInGaps} of the lost are on connections that were told of a gap`);
+  const { churned, slow } = audit.excused;
+  if (churned > 0) {
+    const told = plan.dialect === 'native' ? '' : '; clients of this dialect are not told what they missed';
+    notes.push(`${churned} connections ended and came back: what they missed meanwhile is counted apart${told}`);
+  }
+  if (slow > 0) notes.push(`${slow} connections stopped reading: in no latency, and what they missed is counted apart`);
+  if (marks.ended.server.processes === 0)
+    notes.push("the server's processes cannot be seen from here: no CPU, no memory");
+  if (plan.mode !== 'http' && audits.length < plan.receivers.length) {
+    notes.push(
+      `${plan.receivers.length - audits.length} receiver processes did not answer the audit: their connections are in no count of it`,
+    );
+  }
+  return notes;
+}

@@ -1,0 +1,53 @@
+// Acknowledges users' logs as native clients do: up to the last push, a few times a second, and only what is new.
+
+import { FLAG_EPHEMERAL, FLAG_REDELIVERED, NATIVE_HEADER_BYTES } from '../protocol/native.js';
+import type { Bytes, Unit } from './wire/walker.js';
+
+const EVERY_MS = 200;
+/** Of a native frame. */
+const EPOCH = 16;
+const HIGH = 20;
+const LOW = 24;
+const FLAGS = 28;
+const TOPIC_LENGTH = 30;
+
+export class Acknowledger {
+  /** Pushes that said they may have come before. */
+  redelivered = 0;
+  readonly #ack: (index: number, epoch: number, n: number) => void;
+  readonly #epochs: Uint32Array;
+  readonly #ns: Float64Array;
+  readonly #waits: Uint8Array;
+  #waiting: number[] = [];
+
+  constructor(count: number, ack: (index: number, epoch: number, n: number) => void) {
+    this.#ack = ack;
+    this.#epochs = new Uint32Array(count);
+    this.#ns = new Float64Array(count);
+    this.#waits = new Uint8Array(count);
+    setInterval(() => this.#say(), EVERY_MS).unref();
+  }
+
+  /** Pushes of one shape came: flags and topic are the same in all of them. */
+  took(index: number, { view }: Bytes, at: number, count: number, unit: Unit): void {
+    const last = at + (count - 1) * unit.length + unit.frame;
+    if (unit.body - unit.frame < NATIVE_HEADER_BYTES) return;
+    const flags = view.getUint16(last + FLAGS);
+    if ((flags & FLAG_REDELIVERED) !== 0) this.redelivered += count;
+    if (view.getUint16(last + TOPIC_LENGTH) !== 0 || (flags & FLAG_EPHEMERAL) !== 0) return;
+    this.#epochs[index] = view.getUint32(last + EPOCH);
+    this.#ns[index] = view.getUint32(last + HIGH) * 0x1_0000_0000 + view.getUint32(last + LOW);
+    if (this.#waits[index] === 1) return;
+    this.#waits[index] = 1;
+    this.#waiting.push(index);
+  }
+
+  #say(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const index of waiting) {
+      this.#waits[index] = 0;
+      this.#ack(index, this.#epochs[index] as number, this.#ns[index] as number);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** What the server says of itself: asked now and then, never waited for. A server that is busy answers late. */
+import { isJsonObject } from '../protocol/text.js';
+import type { FanOutFigures } from './figures.js';
+import type { HttpCaller } from './http-caller.js';
+
+/** One comet. */
+export interface CometFigures {
+  readonly name: string;
+  readonly connections: number;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly loopP99Ms: number;
+}
+
+export interface NodesFigures {
+  readonly fanOut: FanOutFigures;
+  readonly comets: readonly CometFigures[];
+}
+
+/** Before the first answer, and of servers that have no such API. */
+export const NO_FAN_OUT: FanOutFigures = {
+  flushes: 0,
+  deliveries: 0,
+  windowMs: 0,
+  sweepMs: 0,
+  ringBytes: 0,
+  lagging: 0,
+  gaps: 0,
+  reasons: {},
+};
+
+const EVERY_MS = 2_000;
+const DEADLINE_MS = 10_000;
+
+interface Topic {
+  readonly windowMs: number;
+  readonly sweepMs: number;
+  readonly ringBytes: number;
+  readonly lagging: number;
+}
+
+interface Comet extends CometFigures {
+  readonly node: string;
+  readonly topics: readonly Topic[];
+  readonly counters: Readonly<Record<string, number>>;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+export class NodesWatch {
+  readonly #http: HttpCaller;
+  #latest: NodesFigures | undefined;
+  #asking: Promise<NodesFigures | undefined> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(http: HttpCaller) {
+    this.#http = http;
+  }
+
+  /** What it said last; undefined: nothing yet. */
+  get latest(): NodesFigures | undefined {
+    return this.#latest;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.ask(), EVERY_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** undefined: no answer in time. One call is under way at a time. */
+  ask(): Promise<NodesFigures | undefined> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #ask(): Promise<NodesFigures | undefined> {
+    try {
+      const { status, json } = await this.#http.call('GET', '/v1/nodes', '', DEADLINE_MS);
+      if (status !== 200 || !Array.isArray(json['items'])) return undefined;
+      const comets = (json['items'] as unknown[]).flatMap((item) =>
+        isJsonObject(item) && isJsonObject(item['comet']) ? [item['comet'] as unknown as Comet] : [],
+      );
+      this.#latest = addUp(comets);
+      return this.#latest;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function addUp(comets: readonly Comet[]): NodesFigures {
+  const topics = comets.flatMap((comet) => comet.topics);
+  const count = (name: string) => comets.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
+  const most = (of: (topic: Topic) => number) => topics.reduce((max, topic) => Math.max(max, of(topic)), 0);
+  const reasons: Record<string, number> = {};
+  for (const comet of comets)
+    for (const [reason, times] of Object.entries(comet.reasons)) reasons[reason] = (reasons[reason] ?? 0) + times;
+  return {
+    fanOut: {
+      flushes: count('flushes'),
+      deliveries: count('deliveries'),
+      windowMs: most(({ windowMs }) => windowMs),
+      sweepMs: most(({ sweepMs }) => sweepMs),
+      ringBytes: topics.reduce((sum, { ringBytes }) => sum + ringBytes, 0),
+      lagging: topics.reduce((sum, { lagging }) => sum + lagging, 0),
+      gaps: count('gaps') + count('gaps_untold'),
+      reasons,
+    },
+    comets: comets.map(({ node, connections, cpuSeconds, rssBytes, loopP99Ms }) => {
+      return { name: node, connections, cpuSeconds, rssBytes, loopP99Ms };
+    }),
+  };
+}
