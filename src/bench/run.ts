@@ -211,7 +211,7 @@ class Run {
       sampleEvery: Math.max(1, sampleEvery),
       dialsPerSecond: connectRate === 'auto' ? undefined : (connectRate * count) / connections,
       underWay: Math.max(1, Math.floor(UNDER_WAY / processes)),
-      mostUnderWay: Math.max(2, Math.floor(MOST_UNDER_WAY / processes)),
+      mostUnderWay: Math.max(2, Math.floor(Math.min(MOST_UNDER_WAY, plan.backlog / 2) / processes)),
       churn: plan.churn,
       slow: plan.slow,
       reportMs: processes > FEW_PROCESSES ? 1_000 : 250,
