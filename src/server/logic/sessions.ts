@@ -27,7 +27,7 @@ import type {
 import { ANONYMOUS, type DeviceKey, type ReadLimit, type ReadResult, type SessionRecord } from '../store/buckets.js';
 import type { TokenRecord } from '../store/credentials.js';
 import { Deliveries } from './deliveries.js';
-import { bySession, disconnectSessions, KickedSessions } from './disconnects.js';
+import { bySession, disconnectSessions } from './disconnects.js';
 import type { LogicParts } from './options.js';
 import { mayJoin, roomsWithoutAsking } from './room-access.js';
 import { secretHash } from './secrets.js';
@@ -36,7 +36,6 @@ import { secretHash } from './secrets.js';
 export interface Logic extends LogicService {
   /** Who waits for a delivery. */
   readonly deliveries: Deliveries;
-  readonly kicked: KickedSessions;
 }
 
 /** What a credential turned out to be. */
@@ -59,7 +58,6 @@ export function sessionPrefix(key: string): string {
 
 class LogicSessions implements Logic {
   readonly deliveries: Deliveries;
-  readonly kicked: KickedSessions;
   readonly #parts: LogicParts;
   readonly #clock: Clock;
 
@@ -67,7 +65,6 @@ class LogicSessions implements Logic {
     this.#parts = parts;
     this.#clock = parts.clock;
     this.deliveries = new Deliveries(parts.clock, parts.buckets);
-    this.kicked = new KickedSessions(parts.clock);
   }
 
   async open(request: OpenRequest): Promise<OpenReply> {
@@ -146,9 +143,12 @@ class LogicSessions implements Logic {
 
   async revalidate(handles: readonly SessionHandle[]) {
     const close: { session: SessionId; code: DisconnectName }[] = [];
-    const registered = await this.#registered(handles);
+    const [registered, kicked] = await Promise.all([
+      this.#registered(handles),
+      this.#parts.credentials.kicked(handles.map(({ session }) => session)),
+    ]);
     for (const { session, token, user } of handles) {
-      const code = this.kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
+      const code = kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
       // Whoever took its place could not say so: nothing reaches it any more, so it has to come back.
       const lost = user !== undefined && !registered.has(session) ? 'fenced' : undefined;
       if (code !== undefined || lost !== undefined) close.push({ session, code: code ?? lost ?? 'fenced' });
