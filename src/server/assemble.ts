@@ -24,6 +24,7 @@ import type { Registry } from './router/registry.js';
 import type { CometService, LogicService } from './rpc/services.js';
 import type { Buckets, BucketsOptions } from './store/buckets.js';
 import type { Credentials, KeyRecord } from './store/credentials.js';
+import { workerTimes } from './workers/protocol.js';
 
 /** What a running server can be reached at. */
 export interface ServerAddresses {
@@ -56,7 +57,6 @@ export interface StartOptions {
   readonly clock?: Clock;
 }
 
-const LEASE_MS = 10_000;
 const RENEW_MS = 2_000;
 const MAINTAIN_MS = 1_000;
 /** Descriptors of a worker that are not connections. */
@@ -86,7 +86,8 @@ export async function startServer(config: Config, options: StartOptions): Promis
     const processes = await workerCount(config);
     const live = new LiveOptions(config, mode === 'development', processes);
 
-    const registry = createMemoryRegistry({ clock, leaseMs: LEASE_MS });
+    const { leaseMs } = workerTimes(processes, availableParallelism());
+    const registry = createMemoryRegistry({ clock, leaseMs });
     const node = `n-${Buffer.from(clock.randomBytes(4)).toString('hex')}` as NodeId;
     let comets: Comets | undefined;
     const cometFor = (asked: NodeId): CometService | undefined => comets?.cometFor(asked);
@@ -163,7 +164,7 @@ async function startComets(options: CometOptions, count: number, parts: CometsPa
     const supervisor = new Supervisor({
       ...parts,
       count,
-      orders: { options, version, renewMs: RENEW_MS, orphanMs: LEASE_MS },
+      orders: { options, version, renewMs: RENEW_MS },
     });
     try {
       await supervisor.start();
