@@ -86,7 +86,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
     const processes = await workerCount(config);
     const live = new LiveOptions(config, mode === 'development', processes);
 
-    const { leaseMs } = workerTimes(processes, availableParallelism());
+    const { ackMs, leaseMs } = workerTimes(processes, availableParallelism());
     const registry = createMemoryRegistry({ clock, leaseMs });
     const node = `n-${Buffer.from(clock.randomBytes(4)).toString('hex')}` as NodeId;
     let comets: Comets | undefined;
@@ -100,6 +100,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       buckets,
       registry,
       clock,
+      ackMs,
       cometFor: (record) => {
         const service = cometFor(record.node);
         if (service === undefined) throw new ImgoError('node_unreachable', { node: record.node });

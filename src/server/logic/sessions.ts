@@ -22,6 +22,7 @@ import type {
   LogicService,
   OpenReply,
   OpenRequest,
+  SessionClaim,
   SessionHandle,
 } from '../rpc/services.js';
 import { ANONYMOUS, type DeviceKey, type ReadLimit, type ReadResult, type SessionRecord } from '../store/buckets.js';
@@ -141,13 +142,13 @@ class LogicSessions implements Logic {
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   }
 
-  async revalidate(handles: readonly SessionHandle[]) {
+  async revalidate(claims: readonly SessionClaim[]) {
     const close: { session: SessionId; code: DisconnectName }[] = [];
     const [registered, kicked] = await Promise.all([
-      this.#registered(handles),
-      this.#parts.credentials.kicked(handles.map(({ session }) => session)),
+      this.#registered(claims),
+      this.#parts.credentials.kicked(claims.map(({ session }) => session)),
     ]);
-    for (const { session, token, user } of handles) {
+    for (const { session, token, user } of claims) {
       const code = kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
       // Whoever took its place could not say so: nothing reaches it any more, so it has to come back.
       const lost = user !== undefined && !registered.has(session) ? 'fenced' : undefined;
@@ -157,8 +158,8 @@ class LogicSessions implements Logic {
   }
 
   /** Of these users, the sessions that the router knows. */
-  async #registered(handles: readonly SessionHandle[]): Promise<ReadonlySet<SessionId>> {
-    const users = new Set(handles.flatMap(({ user }) => user ?? []));
+  async #registered(claims: readonly SessionClaim[]): Promise<ReadonlySet<SessionId>> {
+    const users = new Set(claims.flatMap(({ user }) => user ?? []));
     const sessions = users.size === 0 ? [] : await this.#parts.buckets.sessionsOf([...users]);
     return new Set(sessions.flat().map(({ session }) => session));
   }

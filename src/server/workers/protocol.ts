@@ -69,6 +69,8 @@ export const CALLS = {
 export interface WorkerTimes extends Required<Pick<LinkOptions, 'deadlineMs' | 'silenceMs'>> {
   /** From the spawn to having joined. */
   readonly startMs: number;
+  /** How long a job waits until a worker has taken what it was told; then the worker is to read heads again. */
+  readonly ackMs: number;
   /** How long a worker's lease holds; as long a worker without its parent keeps its sockets. */
   readonly leaseMs: number;
 }
@@ -80,8 +82,8 @@ export interface WorkerTimes extends Required<Pick<LinkOptions, 'deadlineMs' | '
  */
 export function workerTimes(workers: number, cores: number): WorkerTimes {
   return isCrowded(workers, cores)
-    ? { startMs: 120_000, deadlineMs: 30_000, silenceMs: 30_000, leaseMs: 45_000 }
-    : { startMs: 20_000, deadlineMs: 10_000, silenceMs: 8_000, leaseMs: 10_000 };
+    ? { startMs: 120_000, deadlineMs: 30_000, silenceMs: 30_000, ackMs: 20_000, leaseMs: 45_000 }
+    : { startMs: 20_000, deadlineMs: 10_000, silenceMs: 8_000, ackMs: 1_000, leaseMs: 10_000 };
 }
 
 /** More processes than a few for each core. */
