@@ -4,7 +4,7 @@
 // builds a missing or stale dist first; an installed package has neither sources nor build.
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import nodeModule from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -77,12 +77,12 @@ function fail(exit, error) {
 
 async function start() {
   process.env.IMGO_ARGV0 ||= 'imgo';
-  // Compiled code is kept beside the packages, never in a folder that other users can write to.
-  if (existsSync(`${ROOT}node_modules`)) nodeModule.enableCompileCache(`${ROOT}node_modules/.cache/imgo`);
   try {
     if (existsSync(`${ROOT}src`)) {
       const { ensureBuilt } = await import('../scripts/freshness.mjs');
       await ensureBuilt();
+      // Compiled code is kept with the build, never in a folder that other users can write to.
+      nodeModule.enableCompileCache(`${realpathSync(`${ROOT}dist`)}/.cache`);
     }
     const { main } = await import('../dist/cli/main.js');
     await main(process.argv.slice(2));

@@ -1,16 +1,19 @@
-// Builds dist from src: compiles into a temporary folder, adds oclif's manifest, and renames the folder into place
-// under a lock, so that a command started meanwhile sees the old dist or the new one, never half of one.
+// Builds dist from src: compiles into a folder of its own, adds oclif's manifest, and lets the link `dist` point to it, under
+// a lock. A command started meanwhile sees the old build or the new one, never half of one; and what runs keeps its build,
+// whose modules it may load hours later: the last few stay. `--package` makes dist a folder, which npm can pack.
 // Types are not checked here (`npm run check` does): a launcher has to be quick.
 
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
+  lstatSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -20,12 +23,15 @@ import { builtFrom, DIST, FINGERPRINT, fingerprint, ROOT } from './freshness.mjs
 const LOCK = join(ROOT, 'dist.lock');
 /** A lock older than this belongs to a build that died where its pid cannot be looked up. */
 const LOCK_MAX_MS = 120_000;
+/** Builds before the present one that stay, for processes that run them. */
+const KEPT = 4;
 
 /**
  * Builds dist unless another process has just done so. `strict`: a command that cannot be loaded fails the build;
- * otherwise it is left out with a warning. Throws an Error with code `build_failed` and a `report`.
+ * otherwise it is left out with a warning. `folder`: dist becomes a folder rather than a link.
+ * Throws an Error with code `build_failed` and a `report`.
  */
-export async function build({ strict }) {
+export async function build({ strict, folder = false }) {
   const release = await lock();
   const target = join(ROOT, `dist.${process.pid}`);
   try {
@@ -36,7 +42,9 @@ export async function build({ strict }) {
     copyPageFiles(target);
     writeManifest(target, strict);
     writeFileSync(join(target, FINGERPRINT), sources);
-    swap(target);
+    if (folder) place(target);
+    else pointTo(target);
+    removeOldBuilds();
   } finally {
     rmSync(target, { recursive: true, force: true });
     release();
@@ -87,12 +95,38 @@ function failure(reason, advice) {
   return Object.assign(new Error(`${report.message}\n${reason}`), { code: 'build_failed', report });
 }
 
-/** Two renames: between them dist is missing, which a launcher takes for "to be built" and waits for the lock. */
-function swap(target) {
-  const old = `${target}.old`;
-  if (existsSync(DIST)) renameSync(DIST, old);
+/** The link is replaced in one step. */
+function pointTo(target) {
+  const name = buildName();
+  renameSync(target, join(ROOT, name));
+  const link = `${target}.link`;
+  symlinkSync(name, link);
+  // A folder, as packages have it, cannot be replaced by a link: launchers take its absence for "to be built", and wait.
+  if (lstatSync(DIST, { throwIfNoEntry: false })?.isDirectory()) renameSync(DIST, join(ROOT, buildName()));
+  renameSync(link, DIST);
+}
+
+function place(target) {
+  if (lstatSync(DIST, { throwIfNoEntry: false })?.isDirectory()) renameSync(DIST, join(ROOT, buildName()));
+  else rmSync(DIST, { force: true });
   renameSync(target, DIST);
-  rmSync(old, { recursive: true, force: true });
+}
+
+let named = 0;
+
+/** Sorts by age. */
+function buildName() {
+  named += 1;
+  return `dist.b${String(Date.now()).padStart(15, '0')}-${process.pid}-${named}`;
+}
+
+function removeOldBuilds() {
+  const builds = readdirSync(ROOT).filter((name) => name.startsWith('dist.b'));
+  const old = builds
+    .sort()
+    .reverse()
+    .slice(KEPT + 1);
+  for (const name of old) rmSync(join(ROOT, name), { recursive: true, force: true });
 }
 
 /** Waits until no other build runs; a lock whose owner is gone is taken over. Returns the release. */
@@ -124,7 +158,7 @@ function isAbandoned() {
 
 if (import.meta.main) {
   try {
-    await build({ strict: true });
+    await build({ strict: true, folder: process.argv.includes('--package') });
   } catch (error) {
     if (error.code !== 'build_failed') throw error;
     process.stderr.write(`${error.message}\n`);

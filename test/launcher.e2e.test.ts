@@ -1,7 +1,7 @@
 // The launchers: which Node runs, as which process, called how; and that a command never runs an old dist.
 
 import { execFile, spawn } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, lstat, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -130,6 +130,10 @@ describe('a command never runs an old dist', () => {
     await main('one');
   });
 
+  /** What builds left in the project: the link, builds, and whatever should not be there. */
+  const builds = async (): Promise<string[]> =>
+    (await readdir(folder)).filter((name) => name.startsWith('dist')).map((name) => name.replace(/\d.*/, ''));
+
   test('it is built when missing, when a source changed, and when a source is gone', async () => {
     expect((await run('bin/imgo', [])).stdout).toBe('one\n');
     await main('two');
@@ -144,7 +148,7 @@ describe('a command never runs an old dist', () => {
   test('several that start at once all run, and leave nothing behind', async () => {
     const ended = await Promise.all(Array.from({ length: 4 }, () => run('bin/imgo', [])));
     expect(ended.map(({ stdout, stderr }) => stdout + stderr)).toEqual(Array(4).fill('one\n'));
-    expect((await readdir(folder)).filter((name) => name.startsWith('dist'))).toEqual(['dist']);
+    expect(await builds()).toEqual(['dist', 'dist.b']);
   });
 
   test('the lock of a build that died is taken over', async () => {
@@ -152,7 +156,43 @@ describe('a command never runs an old dist', () => {
     await write('dist.lock', String(gone.pid));
     await write(`dist.${gone.pid}/half.js`, '');
     expect((await run('bin/imgo', [])).stdout).toBe('one\n');
-    expect((await readdir(folder)).filter((name) => name.startsWith('dist'))).toEqual(['dist']);
+    expect(await builds()).toEqual(['dist', 'dist.b']);
+  });
+
+  test('what runs keeps its build, also what it loads after another one was made', async () => {
+    await write('src/cli/later.ts', "export const later: string = 'first';\n");
+    await write(
+      'src/cli/main.ts',
+      "export async function main(): Promise<void> {\n  console.log('ready');\n" +
+        "  for await (const _ of process.stdin) break;\n  console.log((await import('./later.js')).later);\n}\n",
+    );
+    const child = spawn(join(folder, 'bin/imgo'), { stdio: ['pipe', 'pipe', 'inherit'] });
+    let said = '';
+    await new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
+    child.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    await rm(join(folder, 'src/cli/later.ts'));
+    for (const text of ['two', 'three']) {
+      await main(text);
+      expect((await run('bin/imgo', [])).stdout).toBe(`${text}\n`);
+    }
+    child.stdin.end('go\n');
+    expect([await ended, said]).toEqual([0, 'first\n']);
+  });
+
+  test('old builds go; a package gets a folder that npm can pack', async () => {
+    for (let turn = 0; turn < 7; turn++) {
+      await main(`turn ${turn}`);
+      await run('bin/imgo', []);
+    }
+    expect(await builds()).toEqual(['dist', ...Array(5).fill('dist.b')]);
+    await run(process.execPath, ['scripts/build.mjs', '--package']);
+    expect((await lstat(join(folder, 'dist'))).isDirectory()).toBe(true);
+    await main('after');
+    expect((await run('bin/imgo', [])).stdout).toBe('after\n');
+    expect((await lstat(join(folder, 'dist'))).isSymbolicLink()).toBe(true);
   });
 
   test('sources that do not compile end in build_failed, exit 1, and the old dist stays', async () => {

@@ -8,7 +8,8 @@ import { configFlags, loadFromFlags } from '../cli/serve/config-flags.js';
 export default class Serve extends BaseCommand {
   static override summary = 'Run a server: accepts pushes over HTTP, holds clients over TCP and WebSocket';
   static override description =
-    'Without a key it listens on this machine only. SIGTERM or Ctrl-C stops it: what was accepted is kept.';
+    'Without a key it listens on this machine only. SIGTERM or Ctrl-C stops it: what was accepted is kept. ' +
+    'SIGHUP has it read its settings again.';
   static override flags = {
     ...configFlags,
     check: Flags.boolean({ summary: 'check settings and ports, start nothing' }),
@@ -28,21 +29,22 @@ export default class Serve extends BaseCommand {
   override async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
     const output = this.outputFor(flags);
-    const [{ config, file }, { readSecret }] = await Promise.all([loadFromFlags(flags), import('../cli/secrets.js')]);
+    const [loaded, { readSecret }] = await Promise.all([loadFromFlags(flags), import('../cli/secrets.js')]);
     const keyFile = flags['key-file'];
     // Not IMGO_KEY: that is a caller's key, of whatever server, and would become the admin key of this one.
     const importKey = keyFile === undefined ? undefined : readSecret(keyFile);
     if (flags.check) {
       const { settlePorts } = await import('../cli/serve/ports.js');
-      const { moves } = await settlePorts(config);
+      const { moves } = await settlePorts(loaded.config);
       for (const { listener, from, to, holder } of moves)
         output.warn(`${listener} would be on ${to}: ${holder} has ${from}.`);
-      if (flags.json) await output.object({ valid: true, file: file ?? null });
+      if (flags.json) await output.object({ valid: true, file: loaded.file ?? null });
       else output.note('Settings and ports are fine.');
       return;
     }
     const { runServer } = await import('../cli/serve/run.js');
     const known = keyFile === undefined || keyFile === '-' ? undefined : resolve(keyFile);
-    await runServer(config, { importKey, keyFile: known }, output);
+    const load = () => loadFromFlags(flags);
+    await runServer(loaded, { importKey, keyFile: known, load }, output);
   }
 }

@@ -7,16 +7,16 @@
 import { availableParallelism, hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
-import type { NodeId, RoomId } from '../protocol/ids.js';
+import type { NodeId } from '../protocol/ids.js';
 import { type Clock, systemClock } from './clock.js';
 import type { CometAddresses } from './comet/listeners.js';
 import type { CometOptions } from './comet/options.js';
-import { LOOPBACK_HOSTS } from './comet/origins.js';
 import { type Config, isLoopback, type ListenerConfig, listeners } from './config.js';
 import { createJob } from './job/job.js';
+import { LiveOptions, type Reloaded } from './live-options.js';
 import type { LogicHttp, LogicHttpOptions } from './logic/http.js';
 import { importKey } from './logic/keys.js';
-import { type GoimNodes, type LogicOptions, type LogicParts, logicDefaults, type PushParts } from './logic/options.js';
+import type { GoimNodes, LogicParts, PushParts } from './logic/options.js';
 import { createLogicService } from './logic/sessions.js';
 import { createEmbeddedQueue } from './queue/embedded.js';
 import { createMemoryRegistry } from './router/memory.js';
@@ -24,6 +24,7 @@ import type { Registry } from './router/registry.js';
 import type { CometService, LogicService } from './rpc/services.js';
 import type { Buckets, BucketsOptions } from './store/buckets.js';
 import type { Credentials, KeyRecord } from './store/credentials.js';
+import { workerTimes } from './workers/protocol.js';
 
 /** What a running server can be reached at. */
 export interface ServerAddresses {
@@ -42,6 +43,8 @@ export interface RunningServer {
   /** development: every listener on loopback and no key. */
   readonly mode: 'development' | 'production';
   readonly epoch: number;
+  /** Takes over what it can of settings that changed. `changed`: their keys. */
+  reload(config: Config, changed: readonly string[]): Reloaded;
   /** Graceful, within `shutdown_timeout`. Idempotent. */
   stop(): Promise<void>;
 }
@@ -54,7 +57,6 @@ export interface StartOptions {
   readonly clock?: Clock;
 }
 
-const LEASE_MS = 10_000;
 const RENEW_MS = 2_000;
 const MAINTAIN_MS = 1_000;
 /** Descriptors of a worker that are not connections. */
@@ -81,12 +83,15 @@ export async function startServer(config: Config, options: StartOptions): Promis
     const { buckets, credentials, close } = await openStore(config, clock, options.version);
     undo.push(close);
     const mode = await chooseMode(config, credentials, clock, options.adminKey);
+    const processes = await workerCount(config);
+    const live = new LiveOptions(config, mode === 'development', processes);
 
-    const registry = createMemoryRegistry({ clock, leaseMs: LEASE_MS });
+    const { ackMs, leaseMs } = workerTimes(processes, availableParallelism());
+    const registry = createMemoryRegistry({ clock, leaseMs });
     const node = `n-${Buffer.from(clock.randomBytes(4)).toString('hex')}` as NodeId;
     let comets: Comets | undefined;
     const cometFor = (asked: NodeId): CometService | undefined => comets?.cometFor(asked);
-    const parts: LogicParts = { buckets, credentials, registry, clock, options: logicOptions(config), cometFor };
+    const parts: LogicParts = { buckets, credentials, registry, clock, options: live.logic, cometFor };
     const logic = createLogicService(parts);
 
     const queue = createEmbeddedQueue({ epoch: buckets.epoch, clock, maxWaitingBytes: QUEUE_BYTES });
@@ -95,6 +100,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       buckets,
       registry,
       clock,
+      ackMs,
       cometFor: (record) => {
         const service = cometFor(record.node);
         if (service === undefined) throw new ImgoError('node_unreachable', { node: record.node });
@@ -103,7 +109,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
     });
 
-    const started = await startComets(config, mode, { ...options, logic, registry, buckets, clock, node });
+    const started = await startComets(live.comet, processes, { ...options, logic, registry, buckets, clock, node });
     comets = started;
     undo.push(() => started.stop(config.shutdownTimeoutMs));
     const consuming = new AbortController();
@@ -116,18 +122,18 @@ export async function startServer(config: Config, options: StartOptions): Promis
 
     const counters = (): Readonly<Record<string, number>> => ({ ...job.counters });
     const nodes = (): GoimNodes | undefined => goimNodes(comets?.addresses());
-    const http = await openHttp(config, { ...parts, queue, job: counters, goimNodes: nodes }, logic, options, mode);
+    const httpParts = { ...parts, queue, job: counters, goimNodes: nodes, origins: live.origins };
+    const http = await openHttp(config, httpParts, logic, options, mode);
+    if (http !== undefined) undo.push(() => http.stop());
     await comets.listen();
-    if (http !== undefined) {
-      await http.listen();
-      undo.push(() => http.stop());
-    }
+    await http?.listen();
     const upkeep = keepUp(buckets, credentials, clock, log);
     undo.push(() => clock.clear(upkeep));
     return {
       addresses: { ...comets.addresses(), ...(http?.addresses() ?? { http: undefined, legacyHttp: undefined }) },
       mode,
       epoch: buckets.epoch,
+      reload: (next, changed) => live.reload(next, changed),
       stop,
     };
   } catch (error) {
@@ -152,16 +158,14 @@ interface CometsParts extends StartOptions {
   readonly node: NodeId;
 }
 
-async function startComets(config: Config, mode: Mode, parts: CometsParts): Promise<Comets> {
+async function startComets(options: CometOptions, count: number, parts: CometsParts): Promise<Comets> {
   const { log, node, version } = parts;
-  const count = await workerCount(config);
-  const options = cometOptions(config, mode, count);
   if (count > 1) {
     const { Supervisor } = await import('./workers/supervisor.js');
     const supervisor = new Supervisor({
       ...parts,
       count,
-      orders: { options, version, renewMs: RENEW_MS, orphanMs: LEASE_MS },
+      orders: { options, version, renewMs: RENEW_MS },
     });
     try {
       await supervisor.start();
@@ -266,12 +270,12 @@ function isValid({ revokedAt, expiresAt }: KeyRecord, now: number): boolean {
 
 async function openHttp(
   config: Config,
-  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes'>,
+  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes' | 'origins'>,
   service: ReturnType<typeof createLogicService>,
   options: StartOptions,
   mode: Mode,
 ): Promise<LogicHttp | undefined> {
-  const { http, legacyHttp, origins } = config.listen;
+  const { http, legacyHttp } = config.listen;
   if (http === undefined) return undefined;
   const { createLogicHttp } = await import('./logic/http.js');
   return createLogicHttp({
@@ -282,7 +286,6 @@ async function openHttp(
     http: addressOf(http),
     legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
     development: mode === 'development',
-    origins,
   });
 }
 
@@ -313,56 +316,6 @@ function keepUp(buckets: Buckets, credentials: Credentials, clock: Clock, log: L
         busy = false;
       });
   });
-}
-
-function logicOptions(config: Config): LogicOptions {
-  const { limits, rooms, auth, delivery, legacy } = config;
-  return {
-    ...logicDefaults,
-    sessionsPerUser: limits.sessionsPerUser,
-    onTooMany: limits.onTooMany,
-    roomsJoin: rooms.join,
-    defaultRoom: legacy.defaultRoom === '' ? undefined : (legacy.defaultRoom as RoomId),
-    tokenTtlMs: auth.tokenTtlMs,
-    weakTokens: auth.weakTokens,
-    payloadBytes: limits.payloadBytes,
-    userTtlMs: delivery.keep.ageMs,
-    roomTtlMs: rooms.keep.ageMs,
-  };
-}
-
-function cometOptions(config: Config, mode: Mode, processes: number): CometOptions {
-  const { listen, limits, delivery, fanout } = config;
-  return {
-    listen: {
-      tcp: listen.tcp && addressOf(listen.tcp),
-      ws: listen.ws && addressOf(listen.ws),
-      goim: listen.goim && addressOf(listen.goim),
-      reusePort: processes > 1,
-      backlog: 4_096,
-      origins: listen.origins,
-      // Nobody needs a key there: a page whose name was made to point to this machine must not reach it.
-      hosts: mode === 'development' ? [...LOOPBACK_HOSTS, ...listeners(config).map(([, { host }]) => host)] : undefined,
-    },
-    limits: {
-      maxConns: limits.maxConns === 'auto' ? Number.POSITIVE_INFINITY : Math.ceil(limits.maxConns / processes),
-      reserveFds: limits.reserveFds,
-      frameBytes: limits.frameBytes,
-      handshakeMs: limits.handshakeMs,
-      idleMs: limits.idleMs,
-      roomsPerSession: limits.roomsPerSession,
-      perAddress: { conns: limits.connsPerAddress, rate: limits.connRatePerAddress },
-      inboundPerSecond: limits.inboundPerSecond,
-      lag: { maxBytes: limits.lagBytes, policy: limits.lagPolicy },
-    },
-    delivery: { legacyAck: delivery.legacyAck },
-    fanout: {
-      windowMs: fanout.windowMs,
-      yieldEvery: fanout.yieldEvery,
-      oneFramePerWrite: fanout.oneFramePerWrite,
-      paceMs: fanout.frameIntervalMs,
-    },
-  };
 }
 
 function addressOf({ host, port }: ListenerConfig): { readonly host: string; readonly port: number } {

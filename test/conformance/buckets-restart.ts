@@ -103,6 +103,22 @@ export function restartConformance(engine: BucketsEngine): void {
     expect((await stage.buckets.openCursor(back, undefined)).sentBefore).toEqual(head);
   });
 
+  test('a session whose device another one is just opening is not answered before the device is remembered as open', async () => {
+    const stage = await open();
+    const [first] = await stage.push(2);
+    await stage.close(await stage.open('s', PHONE), first as MessageId);
+    await stage.rest();
+    const newer = [stage.session('a', PHONE), stage.session('b', PHONE)] as const;
+    await stage.register(newer[0]);
+    const opening = stage.buckets.openCursor(newer[0], undefined);
+    await stage.register(newer[1]);
+    const opened = await stage.buckets.openCursor(newer[1], undefined);
+    await stage.restart('crash');
+    await opening;
+    const again = await stage.register(stage.session('c', PHONE));
+    expect((await stage.buckets.openCursor(again, undefined)).sentBefore).toEqual(opened.head);
+  });
+
   test('what an anonymous session was sent before a crash is flagged, what came after is not', async () => {
     const stage = await open();
     await stage.push(2);

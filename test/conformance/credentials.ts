@@ -1,7 +1,7 @@
 // What every Credentials engine promises: records are found by hash and by id, revocation is kept, forgetting is exact.
 
 import { expect, test } from 'vitest';
-import type { TokenId, UserId } from '../../src/protocol/ids.js';
+import type { SessionId, TokenId, UserId } from '../../src/protocol/ids.js';
 import type { Credentials, KeyRecord, TokenRecord } from '../../src/server/store/credentials.js';
 
 export interface CredentialsEngine {
@@ -122,6 +122,18 @@ export function credentialsConformance(engine: CredentialsEngine): void {
     expect(await credentials.revokeKey('nobody', 80)).toBeUndefined();
   });
 
+  test('kicked sessions are known as such, and no others', async () => {
+    const credentials = await engine.create();
+    const [a, b, c] = ['s_a', 's_b', 's_c'] as SessionId[] as [SessionId, SessionId, SessionId];
+    await credentials.kick([a, b], 50);
+    await credentials.kick([], 50);
+    expect(await credentials.kicked([c, b, a])).toEqual(new Set([a, b]));
+    expect(await credentials.kicked([])).toEqual(new Set());
+    await credentials.kick([b], 100);
+    await credentials.forget(100);
+    expect(await credentials.kicked([a, b])).toEqual(new Set([b]));
+  });
+
   test('only what expired or was revoked before is forgotten', async () => {
     const credentials = await engine.create();
     await credentials.putTokens([
@@ -143,14 +155,16 @@ export function credentialsConformance(engine: CredentialsEngine): void {
   if (engine.restart === undefined) return;
   const { restart } = engine;
 
-  test('what was put and what was revoked is on disk when it resolves', async () => {
+  test('what was put, revoked or kicked is on disk when it resolves', async () => {
     const credentials = await engine.create();
     await credentials.putTokens([token('a'), token('b')]);
     await credentials.revokeTokens({ id: 'a' as TokenId }, 50);
     await credentials.putKey(key('k'));
+    await credentials.kick(['s_a' as SessionId], 50);
     const again = await restart(credentials);
     expect(await again.tokenByHash(hash('a'))).toEqual(token('a', { revokedAt: 50 }));
     expect(await again.tokenById('b' as TokenId)).toEqual(token('b'));
     expect(await again.keyByHash(hash('k'))).toEqual(key('k'));
+    expect(await again.kicked(['s_a' as SessionId])).toEqual(new Set(['s_a']));
   });
 }

@@ -1,7 +1,8 @@
 // Raw logs of what a test's pushers and receivers saw: one JSON object a line, appended as it happens, judged afterwards
 // by account.ts. Imports nothing from src: an account must not trust what it judges.
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
 
 /** What happened at a receiver. Ids are strings `epoch-n`. */
 export type ReceiverLine =
@@ -65,12 +66,23 @@ export class Journal<Line> {
   }
 }
 
+/** Piece by piece: a long campaign's journal is longer than a string may be. */
 export function readJournal<Line>(path: string): Line[] {
-  const text = readFileSync(path, 'utf8');
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Line);
+  const lines: Line[] = [];
+  const fd = openSync(path, 'r');
+  try {
+    const piece = Buffer.alloc(1 << 20);
+    const decoder = new StringDecoder('utf8');
+    let rest = '';
+    for (let size = readSync(fd, piece); size > 0; size = readSync(fd, piece)) {
+      const texts = (rest + decoder.write(piece.subarray(0, size))).split('\n');
+      rest = texts.pop() ?? '';
+      for (const text of texts) lines.push(JSON.parse(text) as Line);
+    }
+    return lines;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Which message a payload is: its number, and a hash that is the same however JSON was spaced. */

@@ -55,11 +55,14 @@ export class Pusher {
     this.#journal = journal;
   }
 
-  /** Pushes every job, `concurrency` at a time; waits while the server is down. */
-  async run(jobs: Iterable<Job>, concurrency: number): Promise<void> {
+  /** Pushes every job, `concurrency` at a time, each with a pause after it; waits while the server is down. */
+  async run(jobs: Iterable<Job>, concurrency: number, pauseMs = 0): Promise<void> {
     const iterator = jobs[Symbol.iterator]();
     const worker = async (): Promise<void> => {
-      for (let next = iterator.next(); next.done !== true; next = iterator.next()) await this.#push(next.value);
+      for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
+        await this.#push(next.value);
+        if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
     };
     await Promise.all(Array.from({ length: concurrency }, worker));
   }

@@ -34,6 +34,8 @@ const HANDSHAKE_MS = 8_000;
 const WARM_UP_BYTES = 32 * 1024 * 1024;
 /** An attack that takes longer waits for an answer that does not come. */
 const ATTACK_MS = 20_000;
+/** Between two pushes of one pusher: a steady stream, so that a campaign of many minutes can be accounted for in memory. */
+const PAUSE_MS = 20;
 const problems = new Map<string, number>();
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const problem = (text: string): void => void problems.set(text, (problems.get(text) ?? 0) + 1);
@@ -57,7 +59,7 @@ async function campaign(): Promise<boolean> {
   while (!receivers.every((receiver) => receiver.open)) await sleep(20);
 
   const pusher = new Pusher(() => server.ready.http, pushed);
-  const pushing = pusher.run(jobs(), 4);
+  const pushing = pusher.run(jobs(), 4, PAUSE_MS);
   const memory: number[] = [];
   for (let round = 1; round <= Number(values.rounds); round++) {
     await attackAll(target);

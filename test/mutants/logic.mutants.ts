@@ -16,6 +16,20 @@ function mutant(name: string, file: string, find: string, replace: string, test:
 /** The mutants of src/server/logic. */
 export const LOGIC_MUTANTS: readonly Mutant[] = [
   mutant(
+    'a kick of a session is not written down',
+    'routes/sessions.ts',
+    'await context.credentials.kick([id], context.clock.now());',
+    '',
+    'sessions',
+  ),
+  mutant(
+    "a kick of a user's sessions is not written down",
+    'routes/sessions.ts',
+    'sessions.map(({ session }) => session),',
+    '[],',
+    'sessions',
+  ),
+  mutant(
     'the token is checked before registering only',
     'sessions.ts',
     'if (identity.token !== undefined) await this.#check(identity.token);',

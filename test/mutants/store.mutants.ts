@@ -19,6 +19,20 @@ export function storeMutant(
 
 /** The mutants of src/server/store. */
 export const STORE_MUTANTS: readonly Mutant[] = [
+  storeMutant(
+    'a block of session ids that is cut and not found again',
+    'session-order.ts',
+    'this.#firsts.splice(at + 1, 0, upper[0] as SessionId);',
+    '',
+    'session-order',
+  ),
+  storeMutant(
+    'a session id below all others that is not found again',
+    'session-order.ts',
+    'if (at === 0) this.#firsts[0] = block[0] as SessionId;',
+    '',
+    'session-order',
+  ),
   storeMutant('another hash of logs', 'bucket.ts', '0x01000193', '0x01000197', 'bucket', 'never changes'),
   storeMutant(
     'a cursor that goes back',

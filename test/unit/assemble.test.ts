@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { openStore, type RunningServer, startServer } from '../../src/server/assemble.js';
-import { systemClock } from '../../src/server/clock.js';
+import { type Clock, systemClock } from '../../src/server/clock.js';
 import type { Config } from '../../src/server/config.js';
 import { loadConfig } from '../../src/server/config-load.js';
 import { importKey, revokeKey } from '../../src/server/logic/keys.js';
@@ -94,6 +94,29 @@ test('a start that fails for a port lets go of the data folder and of every othe
   await expect(start(taken)).rejects.toMatchObject({ code: 'port_in_use', details: { listener: 'ws', port } });
   const server = await start(configOf({ data: 'data' }, folder));
   expect(server.addresses.tcp).toBeDefined();
+});
+
+test.each(['tcp', 'ws', 'http'])('a start that fails for the port of %s leaves no timer that repeats', async (name) => {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => holder.once('listening', resolve));
+  undo.push(() => new Promise((resolve) => holder.close(resolve)));
+  const { port } = holder.address() as { port: number };
+  const repeating = new Set<unknown>();
+  const clock: Clock = {
+    ...systemClock,
+    every: (ms, run) => {
+      const timer = systemClock.every(ms, run);
+      repeating.add(timer);
+      return timer;
+    },
+    clear: (timer) => {
+      repeating.delete(timer);
+      systemClock.clear(timer);
+    },
+  };
+  const config = configOf({ data: 'data', [`listen.${name}`]: port });
+  await expect(startServer(config, { log, version: 'test', clock })).rejects.toThrow();
+  expect(repeating.size).toBe(0);
 });
 
 test('a key that was revoked does not start a server that would ask for none', async () => {

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { ImgoError } from '../../protocol/errors.js';
 import type { RunningServer } from '../../server/assemble.js';
 import { type Config, listeners } from '../../server/config.js';
+import type { LoadedConfig } from '../../server/config-load.js';
 import { readPackage } from '../oclif.js';
 import type { Output } from '../output.js';
 import { asTyped } from '../own-name.js';
@@ -13,6 +14,7 @@ import { localise } from '../style.js';
 import { banner, otherNode } from './banner.js';
 import { portHolder } from './port-holder.js';
 import { inUse, type Move, settlePorts } from './ports.js';
+import { reloadOnHangUp } from './reload.js';
 
 /** What `serve` adds to the configuration. */
 export interface ServeOptions {
@@ -20,6 +22,8 @@ export interface ServeOptions {
   readonly importKey: string | undefined;
   /** Where it was read from, for the run file. */
   readonly keyFile: string | undefined;
+  /** Reads the settings again. */
+  readonly load: () => Promise<LoadedConfig>;
 }
 
 /** Another program may take a port between the look and the start. */
@@ -28,17 +32,19 @@ const START_ATTEMPTS = 3;
 const STOP_GRACE_MS = 2_000;
 
 /** Runs a server until a signal stops it. Resolves when it has stopped. */
-export async function runServer(config: Config, options: ServeOptions, output: Output): Promise<void> {
+export async function runServer(loaded: LoadedConfig, options: ServeOptions, output: Output): Promise<void> {
+  const { config } = loaded;
   const begun = performance.timeOrigin;
   const theirNode = otherNode();
   const stopped = nextSignal();
-  const { server, moves } = await start(config, options);
+  const { server, moves, log } = await start(config, options);
   if (moves.length > 0 && server.mode === 'production') {
     await server.stop();
     const [move] = moves;
     if (move !== undefined) throw inUse(move.listener, config.listen.host, move.from, move.holder, move.to);
   }
   const removeRunFile = announceToCommands(config, server, options);
+  if (!onTerminal()) reloadOnHangUp({ server, log, loaded, load: options.load });
   try {
     if (output.json) await output.object(readyLine(config, server));
     else if (!output.quiet) {
@@ -59,7 +65,7 @@ export async function runServer(config: Config, options: ServeOptions, output: O
 async function start(
   config: Config,
   options: ServeOptions,
-): Promise<{ server: RunningServer; moves: readonly Move[] }> {
+): Promise<{ server: RunningServer; moves: readonly Move[]; log: Logger }> {
   const [{ startServer }, { createLog }] = await Promise.all([import('../../server/assemble.js'), import('./log.js')]);
   const { importKey: adminKey } = options;
   const startOptions = {
@@ -72,7 +78,7 @@ async function start(
     try {
       const server = await startServer(settled.config, startOptions);
       sayWhatIsTrusted(startOptions.log, settled.config, server);
-      return { server, moves: settled.moves };
+      return { server, moves: settled.moves, log: startOptions.log };
     } catch (error) {
       const taken = addressInUse(error, settled.config);
       if (taken === undefined) throw error;
@@ -153,11 +159,19 @@ function announceToCommands(config: Config, server: RunningServer, options: Serv
   });
 }
 
+/** Somebody watches: when the terminal is gone, so is the server. */
+function onTerminal(): boolean {
+  return process.stdin.isTTY === true || process.stderr.isTTY === true;
+}
+
 /** The first signal that asks for a stop. A SIGINT after it ends the process at once. */
 function nextSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let asked = false;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  const signals: readonly NodeJS.Signals[] = onTerminal() ? ['SIGINT', 'SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM'];
+  // While it starts there is nothing to read again, and it must not end.
+  process.on('SIGHUP', () => undefined);
+  for (const signal of signals) {
     process.on(signal, () => {
       if (asked && signal === 'SIGINT') process.exit(130);
       asked = true;

@@ -51,6 +51,8 @@ export interface Comet {
 }
 
 const REVALIDATE_MS = 60_000;
+/** Of that time, what a round is spread over. */
+const REVALIDATE_SHARE = 0.8;
 const STOP_BATCH = 500;
 const STOP_POLL_MS = 20;
 
@@ -68,6 +70,7 @@ class CometRole implements Comet {
   readonly #lease: LeaseKeeper;
   readonly #listeners: Listeners;
   #validating: Timer | undefined;
+  #revalidating = false;
   #stopping: Promise<void> | undefined;
 
   constructor(parts: CometParts) {
@@ -102,7 +105,7 @@ class CometRole implements Comet {
     this.#core.start();
     // Held for good: a comet always serves `all`.
     await this.#core.topics.acquire(ALL_LOG);
-    this.#validating = this.#parts.clock.every(REVALIDATE_MS, () => void revalidateAll(this.#core));
+    this.#validating = this.#parts.clock.every(REVALIDATE_MS, () => this.#revalidate());
   }
 
   listen(ports: ListenPorts = {}): Promise<void> {
@@ -144,6 +147,15 @@ class CometRole implements Comet {
     for (const session of [...core.connections]) session.socket.destroy();
     await this.#lease.leave();
     core.stop();
+  }
+
+  /** A round at a time; one that takes longer than its time is followed by the next at the one after. */
+  #revalidate(): void {
+    if (this.#revalidating) return;
+    this.#revalidating = true;
+    void revalidateAll(this.#core, REVALIDATE_MS * REVALIDATE_SHARE).finally(() => {
+      this.#revalidating = false;
+    });
   }
 
   #held(incarnation: number, holdsMs: number, sentAt: number): void {

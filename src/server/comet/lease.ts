@@ -35,6 +35,7 @@ export class LeaseKeeper {
   readonly #events: LeaseEvents;
   #lease: Lease | undefined;
   #stopped = false;
+  #resyncing = false;
   #waking: (() => void) | undefined;
   #loop: Promise<void> = Promise.resolve();
 
@@ -91,11 +92,22 @@ export class LeaseKeeper {
     const renewal = await this.#registry.renew(lease);
     if (renewal.kind === 'renewed') {
       this.#events.held(lease, sentAt);
-      if (renewal.resync === undefined) return;
-      await this.#events.resync();
-      await this.#registry.resynced(lease, renewal.resync);
+      if (renewal.resync !== undefined && !this.#resyncing) void this.#resync(lease, renewal.resync);
       return;
     }
     await this.#events.rejoined(await this.join());
+  }
+
+  /** Beside the renewals: with many sessions it takes longer than the lease holds. What fails comes with the next renewal. */
+  async #resync(lease: Lease, resync: number): Promise<void> {
+    this.#resyncing = true;
+    try {
+      await this.#events.resync();
+      await this.#registry.resynced(lease, resync);
+    } catch (error) {
+      this.#events.failed(error);
+    } finally {
+      this.#resyncing = false;
+    }
   }
 }

@@ -9,7 +9,6 @@ import { AddressLimits, ConnectionLimit } from './limits.js';
 import type { ListenAddress } from './options.js';
 import type { ListenerKind, Session } from './session.js';
 import { type SessionSocket, serveRaw, serveTcp } from './tcp.js';
-import { createWebServer } from './websocket.js';
 
 /** Where a comet can be reached; undefined: that listener is off. */
 export interface CometAddresses {
@@ -36,7 +35,8 @@ export class Listeners {
   readonly #limit: ConnectionLimit;
   readonly #addressLimits: AddressLimits;
   readonly #alarm: LimitAlarm;
-  readonly #web: HttpServer;
+  /** Once a listener is open that takes WebSocket. */
+  #web: HttpServer | undefined;
   readonly #servers = new Map<ListenerKind, Server>();
   #refused = 0;
   #alarmedAt = Number.NEGATIVE_INFINITY;
@@ -49,7 +49,6 @@ export class Listeners {
     this.#limit = new ConnectionLimit(maxConns, reserveFds);
     this.#addressLimits = new AddressLimits(perAddress, core.clock);
     this.#alarm = alarm;
-    this.#web = createWebServer(core);
   }
 
   /** @throws ImgoError port_in_use, listen_refused; what was opened before is closed then. */
@@ -59,6 +58,10 @@ export class Listeners {
       return address && { ...address, port: ports[kind] ?? address.port };
     };
     const [tcp, ws, goim] = [at('tcp'), at('ws'), at('goim')];
+    // HTTP and `ws` cost a process 10 MB and a tenth of a second: only where they are used.
+    if (ws !== undefined || goim !== undefined) {
+      this.#web ??= (await import('./websocket.js')).createWebServer(this.#core);
+    }
     try {
       if (tcp !== undefined) await this.#listen('tcp', tcp);
       if (ws !== undefined) await this.#listen('ws', ws);
@@ -123,7 +126,7 @@ export class Listeners {
     if (kind === 'tcp') serveTcp(core, socket, kind);
     else if (kind === 'ws') {
       serveRaw(core, socket, kind);
-      this.#web.emit('connection', socket);
+      this.#web?.emit('connection', socket);
     } else serveTcp(core, socket, kind, (session, first) => this.#sniff(session, socket, first));
     forgetPeer(socket);
   }
@@ -132,7 +135,7 @@ export class Listeners {
   #sniff(_session: Session, socket: Socket, first: Buffer): boolean {
     if (first[0] !== 0x47) return false;
     socket.unshift(first);
-    this.#web.emit('connection', socket);
+    this.#web?.emit('connection', socket);
     return true;
   }
 

@@ -37,21 +37,29 @@ export async function rereadHeads(core: CometCore): Promise<void> {
 
 /** Closes what must not go on: expired, revoked, kicked. Throws what logic throws. */
 export async function revalidate(core: CometCore, sessions: readonly Session[]): Promise<void> {
-  const handles = sessions.flatMap((session) => session.handle ?? []);
-  for (const { session, code } of await core.logic.revalidate(handles)) {
+  const claims = sessions.flatMap(({ handle }) =>
+    handle === undefined ? [] : { session: handle.session, user: handle.user, token: handle.token },
+  );
+  for (const { session, code } of await core.logic.revalidate(claims)) {
     core.sessions.get(session)?.close(DISCONNECT[code]);
   }
 }
 
-/** All sessions, in batches; a failure is counted and the next round tries again. */
-export async function revalidateAll(core: CometCore): Promise<void> {
+/**
+ * All sessions, in batches that are spread over `withinMs`: a million sessions are as much work at any moment as in any
+ * other. A failure is counted and the next round tries again.
+ */
+export async function revalidateAll(core: CometCore, withinMs: number): Promise<void> {
+  const until = core.clock.monotonic() + withinMs;
+  let left = Math.ceil(core.sessions.size / BATCH);
   for (const batch of batches(core)) {
     try {
       await revalidate(core, batch);
     } catch {
       core.counters.count('failed_revalidate');
     }
-    await pause(core.clock, PAUSE_MS);
+    const rest = Math.max(0, until - core.clock.monotonic());
+    await pause(core.clock, Math.max(PAUSE_MS, rest / Math.max(1, left--)));
   }
 }
 

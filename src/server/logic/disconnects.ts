@@ -1,19 +1,16 @@
 // Closing sessions through their comets: a comet confirms, or its lease runs out; then, and only then, the caller is told
-// that the sessions are gone. Also remembers who was kicked, so that a comet that was away learns it with its next check.
+// that the sessions are gone.
 
 import type { DisconnectName } from '../../protocol/disconnect.js';
 import { ImgoError } from '../../protocol/errors.js';
-import type { NodeId, SessionId } from '../../protocol/ids.js';
-import { type Clock, pause } from '../clock.js';
+import type { NodeId } from '../../protocol/ids.js';
+import { pause } from '../clock.js';
 import type { CometService, DisconnectTarget } from '../rpc/services.js';
 import type { SessionRecord } from '../store/buckets.js';
 import type { LogicParts } from './options.js';
 
 /** Rounds of `confirmMs` before a comet that renews its lease and does not confirm is an error. */
 const ROUNDS = 30;
-/** How long, and how many, kicked sessions are remembered. Comets ask every 60 s. */
-const KICKED_MS = 10 * 60_000;
-const KICKED_MAX = 100_000;
 
 type ClosingParts = Pick<LogicParts, 'registry' | 'clock' | 'options' | 'cometFor'>;
 
@@ -87,27 +84,4 @@ async function within(
 async function isLive(parts: ClosingParts, holder: Holder): Promise<boolean> {
   const comets = await parts.registry.comets();
   return comets.some((node) => node.node === holder.comet && node.incarnation === holder.incarnation);
-}
-
-/** Sessions that were kicked lately. Bounded: the oldest are forgotten first. */
-export class KickedSessions {
-  readonly #at = new Map<SessionId, number>();
-  readonly #clock: Clock;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(session: SessionId): void {
-    const now = this.#clock.monotonic();
-    for (const [id, at] of this.#at) {
-      if (this.#at.size < KICKED_MAX && now - at < KICKED_MS) break;
-      this.#at.delete(id);
-    }
-    this.#at.set(session, now);
-  }
-
-  has(session: SessionId): boolean {
-    return this.#at.has(session);
-  }
 }

@@ -22,12 +22,13 @@ import type {
   LogicService,
   OpenReply,
   OpenRequest,
+  SessionClaim,
   SessionHandle,
 } from '../rpc/services.js';
 import { ANONYMOUS, type DeviceKey, type ReadLimit, type ReadResult, type SessionRecord } from '../store/buckets.js';
 import type { TokenRecord } from '../store/credentials.js';
 import { Deliveries } from './deliveries.js';
-import { bySession, disconnectSessions, KickedSessions } from './disconnects.js';
+import { bySession, disconnectSessions } from './disconnects.js';
 import type { LogicParts } from './options.js';
 import { mayJoin, roomsWithoutAsking } from './room-access.js';
 import { secretHash } from './secrets.js';
@@ -36,7 +37,6 @@ import { secretHash } from './secrets.js';
 export interface Logic extends LogicService {
   /** Who waits for a delivery. */
   readonly deliveries: Deliveries;
-  readonly kicked: KickedSessions;
 }
 
 /** What a credential turned out to be. */
@@ -59,7 +59,6 @@ export function sessionPrefix(key: string): string {
 
 class LogicSessions implements Logic {
   readonly deliveries: Deliveries;
-  readonly kicked: KickedSessions;
   readonly #parts: LogicParts;
   readonly #clock: Clock;
 
@@ -67,7 +66,6 @@ class LogicSessions implements Logic {
     this.#parts = parts;
     this.#clock = parts.clock;
     this.deliveries = new Deliveries(parts.clock, parts.buckets);
-    this.kicked = new KickedSessions(parts.clock);
   }
 
   async open(request: OpenRequest): Promise<OpenReply> {
@@ -144,11 +142,14 @@ class LogicSessions implements Logic {
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   }
 
-  async revalidate(handles: readonly SessionHandle[]) {
+  async revalidate(claims: readonly SessionClaim[]) {
     const close: { session: SessionId; code: DisconnectName }[] = [];
-    const registered = await this.#registered(handles);
-    for (const { session, token, user } of handles) {
-      const code = this.kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
+    const [registered, kicked] = await Promise.all([
+      this.#registered(claims),
+      this.#parts.credentials.kicked(claims.map(({ session }) => session)),
+    ]);
+    for (const { session, token, user } of claims) {
+      const code = kicked.has(session) ? 'kicked' : token === undefined ? undefined : await this.#fault(token);
       // Whoever took its place could not say so: nothing reaches it any more, so it has to come back.
       const lost = user !== undefined && !registered.has(session) ? 'fenced' : undefined;
       if (code !== undefined || lost !== undefined) close.push({ session, code: code ?? lost ?? 'fenced' });
@@ -157,8 +158,8 @@ class LogicSessions implements Logic {
   }
 
   /** Of these users, the sessions that the router knows. */
-  async #registered(handles: readonly SessionHandle[]): Promise<ReadonlySet<SessionId>> {
-    const users = new Set(handles.flatMap(({ user }) => user ?? []));
+  async #registered(claims: readonly SessionClaim[]): Promise<ReadonlySet<SessionId>> {
+    const users = new Set(claims.flatMap(({ user }) => user ?? []));
     const sessions = users.size === 0 ? [] : await this.#parts.buckets.sessionsOf([...users]);
     return new Set(sessions.flat().map(({ session }) => session));
   }

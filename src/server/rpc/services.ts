@@ -35,6 +35,9 @@ export interface OpenRequest {
   readonly rooms: readonly RoomId[] | undefined;
 }
 
+/** What is asked about again and again: as little as tells whether a session may go on. */
+export type SessionClaim = Pick<SessionRecord, 'session' | 'user' | 'token'>;
+
 /** What a comet acts with after open. Passed back unread; sealed when it crosses a process. */
 export type SessionHandle = SessionRecord;
 
@@ -78,7 +81,7 @@ export interface LogicService {
   presence(room: RoomId): Promise<number>;
   /** Which of these sessions must close, and why (expired, revoked, forgotten tokens; not registered). Every 60 s, after a fence and a resync. */
   revalidate(
-    handles: readonly SessionHandle[],
+    claims: readonly SessionClaim[],
   ): Promise<readonly { readonly session: SessionId; readonly code: DisconnectName }[]>;
   /** After a fence: registers these sessions again under the new incarnation. */
   reregister(handles: readonly SessionHandle[]): Promise<void>;

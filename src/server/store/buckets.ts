@@ -229,8 +229,8 @@ export interface Buckets extends AsyncDisposable {
   /** Every session of this comet that is not of `keepIncarnation` is gone. Returns how many. */
   dropComet(comet: NodeId, keepIncarnation: number | undefined): Promise<number>;
   /**
-   * A page of all live sessions, by session id; `user`, `comet` and `prefix`, which the ids begin with, narrow it. A prefix
-   * that ends with the last dot of the ids is looked up, not searched for.
+   * A page of all live sessions, by session id; `user`, `comet` and `prefix`, which the ids begin with, narrow it. What is
+   * before the page and outside the prefix is not looked at.
    */
   sessions(page: {
     readonly after: SessionId | undefined;

@@ -13,6 +13,7 @@ export type CounterName =
   | 'idempotency_expired'
   | 'damaged_entries'
   | 'refused_full'
+  | 'opened_unrecorded'
   | 'refused_broken'
   | 'commits'
   | 'commits_failed';

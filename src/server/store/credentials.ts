@@ -1,9 +1,10 @@
 /**
  * The Credentials contract: tokens of clients and API keys of callers, kept only as sha256 hashes of 256-bit random
- * secrets. Engines stand beside (memory, lmdb); test/conformance/credentials.ts proves them. All writes are durable when
- * they resolve. A revoked or expired one is found as such until it is forgotten, so that the reason can be told.
+ * secrets, and which sessions were kicked. Engines stand beside (memory, lmdb); test/conformance/credentials.ts proves
+ * them. All writes are durable when they resolve. A revoked or expired one is found as such until it is forgotten, so that
+ * the reason can be told.
  */
-import type { DeviceId, TokenId, UserId } from '../../protocol/ids.js';
+import type { DeviceId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
 
 export interface TokenRecord {
   readonly id: TokenId;
@@ -56,6 +57,11 @@ export interface Credentials {
   keyByHash(hash: string): Promise<KeyRecord | undefined>;
   keys(): Promise<readonly KeyRecord[]>;
   revokeKey(id: string, at: number): Promise<KeyRecord | undefined>;
-  /** Forgets what expired or was revoked before `before`. */
+
+  /** An operator closed these sessions, `at` wall ms: they must not go on, wherever they are. */
+  kick(sessions: readonly SessionId[], at: number): Promise<void>;
+  /** Those of these sessions that were kicked. */
+  kicked(sessions: readonly SessionId[]): Promise<ReadonlySet<SessionId>>;
+  /** Forgets what expired, was revoked or was kicked before `before`. */
   forget(before: number): Promise<void>;
 }

@@ -15,6 +15,7 @@ import { Engine } from './lmdb/engine.js';
 import { type Folder, openFolder } from './lmdb/folder.js';
 import { Space } from './lmdb/space.js';
 import { openTables, type Tables } from './lmdb/tables.js';
+import { Unrecorded } from './lmdb/unrecorded.js';
 import { SessionTable } from './sessions.js';
 
 const META_KEY = Buffer.from('state');
@@ -58,6 +59,7 @@ export async function openLmdbStore(settings: LmdbOptions): Promise<LmdbStore> {
   const { path, options, clock } = settings;
   const folder = await openFolder(path, settings.version ?? 'unknown', clock);
   let tables: Tables | undefined;
+  let unrecorded: Unrecorded | undefined;
   try {
     await folder.check();
     tables = await openTables(join(path, 'store.mdb'), settings.mapBytes);
@@ -66,15 +68,17 @@ export async function openLmdbStore(settings: LmdbOptions): Promise<LmdbStore> {
     const space = new Space(tables, clock, path, settings.reserveBytes ?? RESERVE_BYTES, settings.freeBytes);
     const committer = new Committer(tables, clock, counters, space);
     const last = readMeta(tables, path);
+    unrecorded = new Unrecorded(path, last.epoch);
     const crashedEpoch = last.clean ? last.crashedEpoch : last.epoch;
     const meta = { epoch: Math.max(last.epoch + 1, Math.floor(clock.now() / 1000)), crashedEpoch, clean: false };
     await writeMeta(tables, committer, meta);
     const cache = settings.cache ?? { logs: 50_000, entries: 500_000 };
     const sessions = new SessionTable();
     const { epoch } = meta;
-    const engine = new Engine({ tables, options, clock, counters, sessions, committer, epoch, crashedEpoch, cache });
-    return new OpenStore(tables, committer, engine, space, folder, meta);
+    const parts = { tables, options, clock, counters, sessions, committer, epoch, crashedEpoch, unrecorded, cache };
+    return new OpenStore(new Engine(parts), space, folder, meta);
   } catch (error) {
+    unrecorded?.close(false);
     await tables?.root.close();
     folder.release();
     if (error instanceof ImgoError) throw error;
@@ -86,21 +90,18 @@ export async function openLmdbStore(settings: LmdbOptions): Promise<LmdbStore> {
 class OpenStore implements LmdbStore {
   readonly buckets: Buckets;
   readonly credentials: Credentials;
-  readonly #tables: Tables;
-  readonly #committer: Committer;
   readonly #engine: Engine;
   readonly #folder: Folder;
   readonly #meta: Meta;
   #closing: Promise<void> | undefined;
 
-  constructor(tables: Tables, committer: Committer, engine: Engine, space: Space, folder: Folder, meta: Meta) {
-    this.#tables = tables;
-    this.#committer = committer;
+  constructor(engine: Engine, space: Space, folder: Folder, meta: Meta) {
+    const { tables, committer, clock } = engine.parts;
     this.#engine = engine;
     this.#folder = folder;
     this.#meta = meta;
     this.buckets = new LmdbBuckets(engine, space);
-    this.credentials = new LmdbCredentials(tables, committer, engine.parts.clock);
+    this.credentials = new LmdbCredentials(tables, committer, clock);
   }
 
   announce(url: string): void {
@@ -113,12 +114,17 @@ class OpenStore implements LmdbStore {
   }
 
   async #close(): Promise<void> {
+    const { tables, committer, unrecorded } = this.#engine.parts;
     this.#engine.recording.all = true;
-    if (this.#committer.broken === undefined) {
-      await writeMeta(this.#tables, this.#committer, { ...this.#meta, clean: true }).catch(() => undefined);
-    }
-    await this.#committer.close();
-    if (this.#committer.broken === undefined) await this.#tables.root.close();
+    const clean =
+      committer.broken === undefined &&
+      (await writeMeta(tables, committer, { ...this.#meta, clean: true }).then(
+        () => true,
+        () => false,
+      ));
+    await committer.close();
+    unrecorded.close(clean);
+    if (committer.broken === undefined) await tables.root.close();
     this.#folder.release();
   }
 }

@@ -1,6 +1,6 @@
-// The Credentials engine in memory: tokens and keys by hash, gone with the process.
+// The Credentials engine in memory: tokens and keys by hash, kicked sessions; gone with the process.
 
-import type { TokenId, UserId } from '../../protocol/ids.js';
+import type { SessionId, TokenId, UserId } from '../../protocol/ids.js';
 import type { Credentials, KeyRecord, TokenRecord } from './credentials.js';
 
 /** A Credentials engine in memory. */
@@ -13,6 +13,7 @@ class MemoryCredentials implements Credentials {
   readonly #byId = new Map<TokenId, TokenRecord>();
   readonly #byUser = new Map<UserId, Set<TokenRecord>>();
   readonly #keys = new Map<string, KeyRecord>();
+  readonly #kicked = new Map<SessionId, number>();
 
   async putTokens(tokens: readonly TokenRecord[]): Promise<void> {
     for (const token of tokens) this.#put(token);
@@ -75,6 +76,14 @@ class MemoryCredentials implements Credentials {
     return undefined;
   }
 
+  async kick(sessions: readonly SessionId[], at: number): Promise<void> {
+    for (const session of sessions) this.#kicked.set(session, at);
+  }
+
+  async kicked(sessions: readonly SessionId[]): Promise<ReadonlySet<SessionId>> {
+    return new Set(sessions.filter((session) => this.#kicked.has(session)));
+  }
+
   async forget(before: number): Promise<void> {
     for (const token of [...this.#tokens.values()]) {
       if ((token.revokedAt ?? token.expiresAt) < before || token.expiresAt < before) this.#drop(token);
@@ -82,6 +91,7 @@ class MemoryCredentials implements Credentials {
     for (const [hash, key] of this.#keys) {
       if (Math.min(key.revokedAt ?? Infinity, key.expiresAt ?? Infinity) < before) this.#keys.delete(hash);
     }
+    for (const [session, at] of this.#kicked) if (at < before) this.#kicked.delete(session);
   }
 
   #put(token: TokenRecord): void {

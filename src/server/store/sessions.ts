@@ -4,6 +4,7 @@
 import { type MessageId, type NodeId, type SessionId, type UserId, ZERO_ID } from '../../protocol/ids.js';
 import type { DeviceKey, RegisterOptions, RegisterResult, SessionRecord, SessionState } from './buckets.js';
 import { ANONYMOUS } from './buckets.js';
+import { SessionOrder } from './session-order.js';
 
 /** Removed sessions are remembered, so that a late registration does not bring them back: two generations of these. */
 const TOMBSTONES = 32_768;
@@ -26,10 +27,9 @@ const REGISTERED: RegisterResult = Object.freeze({ kind: 'registered', replaced:
 
 export class SessionTable {
   readonly #byId = new Map<SessionId, Live>();
+  readonly #order = new SessionOrder();
   /** One, or several. */
   readonly #byUser = new Map<UserId, Live | Live[]>();
-  /** Those whose ids have a prefix, by it: up to and with their last dot. */
-  readonly #byPrefix = new Map<string, Set<Live>>();
   readonly #incarnations = new Map<NodeId, number>();
   #removed = new Map<SessionId, Stamp>();
   #removedBefore = new Map<SessionId, Stamp>();
@@ -157,7 +157,7 @@ export class SessionTable {
     if (live !== undefined) live.opened = false;
   }
 
-  /** A page by session id. */
+  /** A page by session id. Costs what is in it, and with `comet` what lies between. */
   page(page: {
     readonly after: SessionId | undefined;
     readonly limit: number;
@@ -165,31 +165,23 @@ export class SessionTable {
     readonly comet?: NodeId;
     readonly prefix?: string;
   }): readonly SessionState[] {
-    const source = this.#source(page);
-    // The smallest `limit` ids above `after`, in order, without sorting all.
-    const best: Live[] = [];
-    for (const live of source) {
-      const { session, comet } = live.record;
-      if (page.after !== undefined && session <= page.after) continue;
-      if (page.comet !== undefined && comet !== page.comet) continue;
-      if (page.prefix !== undefined && !session.startsWith(page.prefix)) continue;
-      const last = best[best.length - 1];
-      if (best.length >= page.limit && (last === undefined || session > last.record.session)) continue;
-      let low = 0;
-      for (let high = best.length; low < high; ) {
-        const middle = (low + high) >> 1;
-        if ((best[middle] as Live).record.session < session) low = middle + 1;
-        else high = middle;
-      }
-      best.splice(low, 0, live);
-      if (best.length > page.limit) best.pop();
+    const { after, limit, comet, prefix = '' } = page;
+    const found: SessionState[] = [];
+    for (const session of this.#inOrder(page)) {
+      if (found.length >= limit) break;
+      if (session === after || session < prefix) continue;
+      if (!session.startsWith(prefix)) break;
+      const live = this.#byId.get(session);
+      if (live !== undefined && (comet === undefined || live.record.comet === comet)) found.push(stateOf(live));
     }
-    return best.map(stateOf);
+    return found;
   }
 
-  #source({ user, prefix }: { readonly user?: UserId; readonly prefix?: string }): Iterable<Live> {
-    if (user !== undefined) return this.#livesOf(user) ?? [];
-    return prefix?.endsWith('.') === true ? (this.#byPrefix.get(prefix) ?? []) : this.#byId.values();
+  /** All that may belong to a page, and maybe more, by id. */
+  #inOrder({ user, prefix = '', after = '' }: { user?: UserId; prefix?: string; after: string | undefined }) {
+    if (user === undefined) return this.#order.from(after > prefix ? after : prefix);
+    const ofUser = (this.#livesOf(user) ?? []).map(({ record }) => record.session);
+    return ofUser.filter((session) => session >= after).sort();
   }
 
   /** Forgets removed sessions that nobody can register again by being late. `now`: monotonic ms. */
@@ -207,12 +199,7 @@ export class SessionTable {
   #add(live: Live): void {
     const { session, user } = live.record;
     this.#byId.set(session, live);
-    const prefix = prefixOf(session);
-    if (prefix !== '') {
-      const same = this.#byPrefix.get(prefix);
-      if (same === undefined) this.#byPrefix.set(prefix, new Set([live]));
-      else same.add(live);
-    }
+    this.#order.add(session);
     if (user === undefined) return;
     const lives = this.#byUser.get(user);
     if (lives === undefined) this.#byUser.set(user, live);
@@ -224,9 +211,7 @@ export class SessionTable {
     const live = this.#byId.get(session);
     if (live === undefined) return;
     this.#byId.delete(session);
-    const prefix = prefixOf(session);
-    const same = prefix === '' ? undefined : this.#byPrefix.get(prefix);
-    if (same?.delete(live) === true && same.size === 0) this.#byPrefix.delete(prefix);
+    this.#order.delete(session);
     const { user } = live.record;
     if (user !== undefined) {
       const rest = (this.#livesOf(user) ?? []).filter((other) => other !== live);
@@ -246,11 +231,6 @@ export class SessionTable {
     this.#removedBefore = this.#removed;
     this.#removed = new Map();
   }
-}
-
-/** Up to and with the last dot of an id; '' for one without. */
-function prefixOf(session: SessionId): string {
-  return session.slice(0, session.lastIndexOf('.') + 1);
 }
 
 function isOlder(a: Stamp, b: Stamp): boolean {

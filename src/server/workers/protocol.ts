@@ -13,8 +13,6 @@ export interface WorkerOrders {
   readonly options: CometOptions;
   readonly version: string;
   readonly renewMs: number;
-  /** How long a worker without its parent keeps its sockets, ms: as long as its lease holds. */
-  readonly orphanMs: number;
 }
 
 /** What a parent offers its workers beside logic and the registry. */
@@ -67,5 +65,28 @@ export const CALLS = {
   readonly comet: readonly (keyof CometService)[];
 };
 
-/** Both sides' settings of the link. */
-export const LINK_SETTINGS: Pick<LinkOptions, 'deadlineMs' | 'silenceMs'> = { deadlineMs: 10_000, silenceMs: 8_000 };
+/** How patient a parent and its workers are with each other, ms. */
+export interface WorkerTimes extends Required<Pick<LinkOptions, 'deadlineMs' | 'silenceMs'>> {
+  /** From the spawn to having joined. */
+  readonly startMs: number;
+  /** How long a job waits until a worker has taken what it was told; then the worker is to read heads again. */
+  readonly ackMs: number;
+  /** How long a worker's lease holds; as long a worker without its parent keeps its sockets. */
+  readonly leaseMs: number;
+}
+
+/**
+ * With a core for each process, silence of seconds is a process that hangs. Where many share a core (a low limit of
+ * descriptors, not speed, made them many), each waits for its turn, and giving one up for that would take its
+ * connections with it. That a process has ended is seen at once in either case.
+ */
+export function workerTimes(workers: number, cores: number): WorkerTimes {
+  return isCrowded(workers, cores)
+    ? { startMs: 120_000, deadlineMs: 30_000, silenceMs: 30_000, ackMs: 20_000, leaseMs: 45_000 }
+    : { startMs: 20_000, deadlineMs: 10_000, silenceMs: 8_000, ackMs: 1_000, leaseMs: 10_000 };
+}
+
+/** More processes than a few for each core. */
+export function isCrowded(workers: number, cores: number): boolean {
+  return workers > 4 * cores;
+}

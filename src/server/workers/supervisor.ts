@@ -4,9 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { getCompileCacheDir } from 'node:module';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism, setPriority, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { ImgoError } from '../../protocol/errors.js';
@@ -20,12 +21,14 @@ import type { CometService, LogicService } from '../rpc/services.js';
 import type { Buckets } from '../store/buckets.js';
 import {
   CALLS,
+  isCrowded,
   type LeaseService,
-  LINK_SETTINGS,
   type ParentService,
   type WorkerOrders,
   type WorkerPorts,
   type WorkerService,
+  type WorkerTimes,
+  workerTimes,
 } from './protocol.js';
 
 export interface SupervisorOptions {
@@ -51,9 +54,10 @@ interface Worker {
   startedAt: number;
 }
 
-/** What a process needs to start, and to end when it is asked to. */
-const START_MS = 20_000;
+/** What a process needs to end when it is asked to. */
 const END_MS = 3_000;
+/** How far workers stand back where many share a core: the parent, which all of them wait for, is not one among many. */
+const CROWDED_NICE = 15;
 /** Between two starts of a worker that does not live long: doubled each time, within these. */
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 10_000;
@@ -71,12 +75,17 @@ export class Supervisor {
   readonly #workers = new Map<NodeId, Worker>();
   readonly #arrivals = new Map<NodeId, (link: Link) => void>();
   readonly #links = new Set<Link>();
+  readonly #times: WorkerTimes;
+  readonly #nice: number;
   #ports: WorkerPorts | undefined;
   #addresses: CometAddresses = { tcp: undefined, ws: undefined, goim: undefined };
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    const cores = availableParallelism();
+    this.#times = workerTimes(options.count, cores);
+    this.#nice = isCrowded(options.count, cores) ? CROWDED_NICE : 0;
     this.#folder = mkdtempSync(join(tmpdir(), 'imgo-workers-'));
     chmodSync(this.#folder, 0o700);
     this.#path = join(this.#folder, 'parent.sock');
@@ -141,13 +150,17 @@ export class Supervisor {
     const arrived = Promise.withResolvers<Link>();
     this.#arrivals.set(worker.node, arrived.resolve);
     worker.startedAt = clock.monotonic();
-    const child = spawn(process.execPath, [...process.execArgv, SCRIPT, this.#path, worker.node], {
+    const args = [...process.execArgv, SCRIPT, this.#path, worker.node, String(this.#options.count)];
+    const cache = getCompileCacheDir();
+    const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) }) },
     });
+    if (this.#nice > 0 && child.pid !== undefined) setPriority(child.pid, this.#nice);
     worker.process = child;
     const ended = exitOf(child);
     void ended.then((how) => this.#gone(worker, child, how));
-    const link = await Promise.race([arrived.promise, ended, pause(clock, START_MS)]);
+    const link = await Promise.race([arrived.promise, ended, pause(clock, this.#times.startMs)]);
     this.#arrivals.delete(worker.node);
     if (!(link instanceof Link)) throw this.#failed(worker, child);
     const call = (method: string, args: readonly unknown[]) => link.call(method, args);
@@ -218,7 +231,7 @@ export class Supervisor {
         { name: 'lease', methods: CALLS.lease, service: this.#lease(() => name) },
         { name: 'logic', methods: CALLS.logic, service: logic },
       ]),
-      ...LINK_SETTINGS,
+      ...this.#times,
     });
     this.#links.add(link);
     void link.ended.then(() => this.#links.delete(link));

@@ -2,18 +2,20 @@
 // gone it takes no more connections, keeps those that it has as long as its lease could hold, and ends.
 
 import { connect } from 'node:net';
+import { availableParallelism } from 'node:os';
 import type { NodeId } from '../../protocol/ids.js';
 import { pause, systemClock } from '../clock.js';
 import { type Comet, createComet } from '../comet/comet.js';
 import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
 import type { CometService, LogicService } from '../rpc/services.js';
-import { CALLS, type LeaseService, LINK_SETTINGS, type ParentService, type WorkerService } from './protocol.js';
+import { CALLS, type LeaseService, type ParentService, type WorkerService, workerTimes } from './protocol.js';
 
 const clock = systemClock;
 const STOP_MS = 30_000;
 
-async function work(path: string, node: NodeId): Promise<void> {
+async function work(path: string, node: NodeId, workers: number): Promise<void> {
+  const times = workerTimes(workers, availableParallelism());
   // Its parent decides when it ends: Ctrl-C reaches all processes of a terminal.
   process.on('SIGINT', () => undefined);
   const made = Promise.withResolvers<Comet>();
@@ -54,12 +56,12 @@ async function work(path: string, node: NodeId): Promise<void> {
       { name: 'worker', methods: CALLS.worker, service: self },
       { name: 'comet', methods: CALLS.comet, service: comet as unknown as CometService },
     ]),
-    ...LINK_SETTINGS,
+    ...times,
   });
   const call = (method: string, args: readonly unknown[]) => link.call(method, args);
   await link.hello;
   const parent = twin<ParentService, keyof ParentService>('parent', CALLS.parent, call);
-  const { options, version, renewMs, orphanMs } = await parent.orders();
+  const { options, version, renewMs } = await parent.orders();
   made.resolve(
     await createComet({
       options,
@@ -77,13 +79,13 @@ async function work(path: string, node: NodeId): Promise<void> {
   if (stopping === undefined) {
     const { promise } = made;
     await (await promise).close();
-    await pause(clock, orphanMs);
+    await pause(clock, times.leaseMs);
   }
   process.exit(0);
 }
 
-const [path = '', node = ''] = process.argv.slice(2);
-work(path, node as NodeId).catch((error: unknown) => {
+const [path = '', node = '', workers = '1'] = process.argv.slice(2);
+work(path, node as NodeId, Number(workers)).catch((error: unknown) => {
   process.stderr.write(`worker ${node}: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
 });

@@ -312,6 +312,20 @@ describe('presence and kick', () => {
     expect(setup.comet.disconnected.at(-1)).toEqual({ target: { kind: 'user', user: 'u' }, code: 'kicked' });
   });
 
+  test('a comet that was away learns who was kicked, also from a logic that started since', async () => {
+    const [one, all, other] = [await token({ user: 'a' }), await token({ user: 'b' }), await token({ user: 'c' })];
+    const replies = [await setup.open(one.token), await setup.open(all.token), await setup.open(other.token)];
+    await call(base, 'DELETE', `/v1/sessions/${replies[0]?.session}`);
+    await call(base, 'DELETE', '/v1/users/b/sessions');
+    const { comet, credentials } = setup;
+    const parts = { ...setup, credentials, clock: systemClock, options: logicDefaults, cometFor: () => comet };
+    const next = createLogicService(parts);
+    expect(await next.revalidate(replies.map(({ handle }) => handle))).toEqual([
+      { session: replies[0]?.session, code: 'kicked' },
+      { session: replies[1]?.session, code: 'kicked' },
+    ]);
+  });
+
   test('a session that nobody has is 404', async () => {
     setup.comet.disconnect = async () => 0;
     const kick = await call(base, 'DELETE', '/v1/sessions/s_nothing');

@@ -55,25 +55,37 @@ const weighted = [
   { arbitrary: close, weight: 3 },
   { arbitrary: rest, weight: 3 },
 ];
-const history = (more: typeof weighted | [{ arbitrary: typeof restart; weight: number }] | []): fc.Arbitrary<Step[]> =>
+type More = { readonly arbitrary: typeof restart; readonly weight: number };
+const history = (more: readonly More[]): fc.Arbitrary<Step[]> =>
   fc.array(fc.oneof(...weighted, ...more) as fc.Arbitrary<Step>, { minLength: 1, maxLength: 80 });
 
-async function openLmdb(
-  clock: TestClock,
-): Promise<{ buckets: Buckets; restart: (how: string) => Promise<Buckets>; end: () => Promise<void> }> {
+async function openLmdb(clock: TestClock): Promise<{
+  buckets: Buckets;
+  restart: (how: string) => Promise<Buckets>;
+  disk: (full: boolean) => void;
+  end: () => Promise<void>;
+}> {
   let path = mkdtempSync(join(root, 'd-'));
+  let free = Number.POSITIVE_INFINITY;
+  const room = { reserveBytes: 8, freeBytes: () => free };
   const start = (): Promise<LmdbStore> =>
-    openLmdbStore({ path, options: OPTIONS, clock, reserveBytes: 0, cache: { logs: 1, entries: 8 } });
+    openLmdbStore({ path, options: OPTIONS, clock, ...room, cache: { logs: 1, entries: 8 } });
   let store = await start();
   return {
     buckets: store.buckets,
+    disk: (full) => {
+      free = full ? 0 : Number.POSITIVE_INFINITY;
+    },
     restart: async (end) => {
       const copy = mkdtempSync(join(root, 'c-'));
-      if (end === 'crash') cpSync(join(path, 'store.mdb'), join(copy, 'store.mdb'));
+      if (end === 'crash') cpSync(path, copy, { recursive: true });
       await store[Symbol.asyncDispose]();
+      // No server starts on a full disk.
+      free = Number.POSITIVE_INFINITY;
       if (end === 'crash') {
         rmSync(path, { recursive: true });
         path = copy;
+        rmSync(join(path, 'lock'));
       }
       store = await start();
       return store.buckets;
@@ -94,9 +106,9 @@ async function onMemory(steps: readonly Step[]): Promise<unknown[]> {
 
 async function onLmdb(steps: readonly Step[], legacy = false): Promise<unknown[]> {
   const clock = new TestClock();
-  const { buckets, restart: again, end } = await openLmdb(clock);
+  const { buckets, restart: again, disk, end } = await openLmdb(clock);
   try {
-    const world = new World(buckets, clock, OPTIONS, again, legacy);
+    const world = new World(buckets, clock, OPTIONS, again, legacy, disk);
     await world.run(steps);
     return world.answers;
   } finally {
@@ -120,6 +132,24 @@ describe('random histories', () => {
     await fc.assert(
       fc.asyncProperty(arbitrary, (steps) => onLmdb(steps, true).then(() => undefined)),
       runs(40),
+    );
+  });
+
+  test('the lmdb engine keeps them where the disk fills and a device returns, over restarts and crashes', async () => {
+    const some = fc.array(fc.oneof(...weighted) as fc.Arbitrary<Step>, { maxLength: 6 });
+    const arbitrary = fc
+      .tuple(some, some, some, push, fc.nat({ max: 1 }), restart, fc.boolean())
+      .map(([before, during, after, sent, device, end, freed]): Step[] => {
+        const come: Step = { do: 'open', user: sent.user, device, given: false };
+        const take: Step = { do: 'read', session: -1, limit: 9 };
+        const leave: Step = { do: 'close', session: -1, how: 'clean' };
+        const fill: Step = { do: 'disk', full: true };
+        const free: Step = { do: 'disk', full: !freed };
+        return [...before, come, take, leave, sent, fill, come, take, ...during, free, end, come, take, ...after];
+      });
+    await fc.assert(
+      fc.asyncProperty(arbitrary, (steps) => onLmdb(steps, true).then(() => undefined)),
+      runs(60),
     );
   });
 

@@ -14,6 +14,7 @@ import { Committer } from '../../../src/server/store/lmdb/committer.js';
 import { Engine } from '../../../src/server/store/lmdb/engine.js';
 import { Space } from '../../../src/server/store/lmdb/space.js';
 import { openTables, type Tables } from '../../../src/server/store/lmdb/tables.js';
+import { Unrecorded } from '../../../src/server/store/lmdb/unrecorded.js';
 import { SessionTable } from '../../../src/server/store/sessions.js';
 import { OPTIONS as STAGE_OPTIONS, Stage } from '../../conformance/buckets-stage.js';
 import { TestClock } from './test-clock.js';
@@ -65,12 +66,25 @@ async function open(options: BucketsOptions, clock: TestClock, fails: () => bool
   const space = new Space(tables, clock, folder, 0);
   const committer = new Committer(tables, clock, counters, space);
   const sessions = new SessionTable();
+  const unrecorded = new Unrecorded(folder, 0);
   const cache = { logs: 1, entries: 8 };
-  const parts = { tables, options, clock, counters, sessions, committer, epoch: 1_800_000_000, crashedEpoch: 0, cache };
+  const parts = {
+    tables,
+    options,
+    clock,
+    counters,
+    sessions,
+    committer,
+    epoch: 1_800_000_000,
+    crashedEpoch: 0,
+    unrecorded,
+    cache,
+  };
   const buckets = new LmdbBuckets(new Engine(parts), space);
   const end = async (): Promise<void> => {
     await committer.close();
     await real.root.close();
+    unrecorded.close(false);
     rmSync(folder, { recursive: true });
   };
   return { buckets, end };

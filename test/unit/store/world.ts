@@ -33,6 +33,7 @@ export type Step =
   | { readonly do: 'close'; readonly session: number; readonly how: 'clean' | 'unclean' | 'vanish' }
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'maintain' }
+  | { readonly do: 'disk'; readonly full: boolean }
   | { readonly do: 'restart'; readonly how: 'orderly' | 'crash' };
 
 interface Accepted {
@@ -72,6 +73,7 @@ export class World {
   readonly #keys = new Map<string, { id: MessageId; text: string; at: number }>();
   readonly #devices: Device[][];
   readonly #options: BucketsOptions;
+  readonly #disk: ((full: boolean) => void) | undefined;
   #open: Open[] = [];
   #n = 0;
   #sessions = 0;
@@ -84,8 +86,10 @@ export class World {
     options: BucketsOptions,
     restart?: (how: 'orderly' | 'crash') => Promise<Buckets>,
     legacy = false,
+    disk?: (full: boolean) => void,
   ) {
     this.#legacy = legacy;
+    this.#disk = disk;
     this.buckets = buckets;
     this.#clock = clock;
     this.#options = options;
@@ -119,7 +123,9 @@ export class World {
         return this.#clock.pass(step.ms);
       case 'maintain':
         await this.buckets.maintain();
-        return this.buckets.flush();
+        return this.#flush();
+      case 'disk':
+        return this.#disk?.(step.full);
       case 'restart':
         if (this.#restart === undefined) return;
         this.buckets = await this.#restart(step.how);
@@ -128,8 +134,14 @@ export class World {
     }
   }
 
+  /** On a full disk cursors wait. */
+  async #flush(): Promise<void> {
+    await this.buckets.flush().catch(unlessFull);
+  }
+
+  /** -1: the newest. */
   #pick(at: number): Open | undefined {
-    return this.#open[at % Math.max(1, this.#open.length)];
+    return at < 0 ? this.#open.at(-1) : this.#open[at % Math.max(1, this.#open.length)];
   }
 
   async #apply(user: number, id: MessageId, text: string, ttl: number, key: string | undefined): Promise<ApplyResult> {
@@ -153,7 +165,8 @@ export class World {
     const name = key === 0 ? undefined : `${user}/${key}`;
     const text = name === undefined ? `${formatId(id)} `.padEnd(size, '.') : `keyed ${name}`;
     const acceptedAt = this.#clock.now();
-    const result = await this.#apply(user, id, text, ttl, name);
+    const result = await this.#apply(user, id, text, ttl, name).catch(unlessFull);
+    if (result === undefined) return;
     const before = name === undefined ? undefined : this.#keys.get(name);
     const alive = before !== undefined && acceptedAt < before.at + this.#options.idempotency.forMs;
     if (result.kind === 'duplicate') {
@@ -173,7 +186,8 @@ export class World {
     const list = this.#accepted[user] ?? [];
     const one = list[list.length - 1 - Math.floor(back / 2)];
     if (one === undefined) return;
-    const result = await this.#apply(user, one.id, 'another text', 1_000, undefined);
+    const result = await this.#apply(user, one.id, 'another text', 1_000, undefined).catch(unlessFull);
+    if (result === undefined) return;
     check(result.kind === 'repeated' || result.kind === 'gone', 'a repeated id changes nothing', result);
     if (result.kind !== 'repeated') return;
     const prev = list[list.indexOf(one) - 1]?.id ?? ZERO_ID;
@@ -203,7 +217,14 @@ export class World {
       for (const old of this.#open.filter((one) => gone.includes(one.record.session))) await this.#leave(old, 'clean');
     }
     const own = given && device.since !== undefined ? device.position : undefined;
-    const { start, head, sentBefore } = await this.buckets.openCursor(record, own);
+    const opened = await this.buckets.openCursor(record, own).catch(unlessFull);
+    if (opened === undefined) {
+      // Nothing is known of the device, and nothing could be written.
+      check(device.since === undefined, 'a device that was there before opens on a full disk', device.name);
+      await this.buckets.unregister(record.session, record.user, 1, this.#sessions);
+      return;
+    }
+    const { start, head, sentBefore } = opened;
     this.answers.push(start, head, sentBefore);
     check(compareIds(start, head) <= 0, 'reading starts at or below the head', { start, head });
     if (device.since === undefined) {
@@ -273,7 +294,7 @@ export class World {
     const { device, position } = open;
     if (confirmed && compareIds(position, device.acknowledged) > 0) device.acknowledged = position;
     await this.buckets.progress(open.record, position, confirmed);
-    await this.buckets.flush();
+    await this.#flush();
     await this.#look(open.user);
   }
 
@@ -285,7 +306,7 @@ export class World {
       await this.buckets.closeCursor(record, how === 'clean' ? open.position : ZERO_ID, how === 'clean');
     this.#sessions += 1;
     await this.buckets.unregister(record.session, record.user, 1, this.#sessions);
-    await this.buckets.flush();
+    await this.#flush();
     await this.#look(open.user);
   }
 
@@ -329,6 +350,10 @@ function brief(item: ReadItem): unknown {
   if (item.kind === 'gap') return [formatId(item.after), formatId(item.upTo)];
   const { id, prev, mid, expiresAt } = item.entry;
   return [formatId(id), formatId(prev), mid, expiresAt];
+}
+
+function unlessFull(error: unknown): undefined {
+  if ((error as { code?: string }).code !== 'store_full') throw error;
 }
 
 function check(holds: boolean, what: string, seen: unknown): asserts holds {

@@ -95,8 +95,8 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
     async (request) => {
       const { id } = request.params as { id: SessionId };
       const target = { kind: 'session', session: id } as const;
-      // Remembered first: a comet that cannot be reached learns it when it asks which of its sessions are still good.
-      context.service.kicked.add(id);
+      // Durable first: a comet that cannot be reached learns it when it asks which of its sessions are still good.
+      await context.credentials.kick([id], context.clock.now());
       const holders = (await context.registry.comets()).map(({ node, incarnation }) => ({ comet: node, incarnation }));
       const counts = await Promise.all(holders.map((holder) => disconnectOn(context, holder, target, 'kicked')));
       const count = counts.reduce((sum, one) => sum + one, 0);
@@ -111,7 +111,10 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
     async (request) => {
       const { uid } = request.params as { uid: UserId };
       const [sessions = []] = await context.buckets.sessionsOf([uid]);
-      for (const { session } of sessions) context.service.kicked.add(session);
+      await context.credentials.kick(
+        sessions.map(({ session }) => session),
+        context.clock.now(),
+      );
       const count = await disconnectSessions(context, sessions, 'kicked', () => ({ kind: 'user', user: uid }));
       return { closed: count };
     },

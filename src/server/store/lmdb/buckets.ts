@@ -2,7 +2,7 @@
 // with the process. Anonymous sessions cost no write when they open: what they were sent is bounded after a crash by
 // the heads at that time (see LogRecord.crashedTo).
 
-import type { ImgoError } from '../../../protocol/errors.js';
+import { ImgoError } from '../../../protocol/errors.js';
 import type { NodeId, SessionId, UserId } from '../../../protocol/ids.js';
 import { compareIds, isZeroId, type LogName, type MessageId, userLog, ZERO_ID } from '../../../protocol/ids.js';
 import {
@@ -36,6 +36,8 @@ export class LmdbBuckets implements Buckets {
   readonly #engine: Engine;
   readonly #parts: EngineParts;
   readonly #space: Space;
+  /** Devices that were not known before, as long as the disk does not know them. */
+  readonly #fresh = new WeakSet<DeviceMark>();
 
   constructor(engine: Engine, space: Space) {
     this.#engine = engine;
@@ -152,10 +154,33 @@ export class LmdbBuckets implements Buckets {
     state.usedAt = clock.now();
     sessions.open(session.session, opened.start);
     const answer = { start: opened.start, head: opened.head, sentBefore: opened.sentBefore };
-    const write = strange || needsWrite(session, opened.added, wasClean, options.newDevice);
-    if (write || session.dialect === 'native') this.#engine.markDirty(state);
-    if (write) await this.#parts.committer.flush();
+    const { mark } = opened;
+    if (opened.added) this.#fresh.add(mark);
+    const needed = strange || needsWrite(session, this.#fresh.has(mark), wasClean, options.newDevice);
+    // Also when somebody else's opening of this device is still on its way to disk.
+    const awaited = needed || (device !== ANONYMOUS && state.unsaved);
+    if (needed || session.dialect === 'native') this.#engine.markDirty(state);
+    if (awaited) await this.#recorded(state, mark);
     return answer;
+  }
+
+  /** The mark of an opening is on disk; or, where nothing can be written, that there are openings without one. */
+  async #recorded(state: LogState, mark: DeviceMark): Promise<void> {
+    const { committer, counters, options, unrecorded } = this.#parts;
+    try {
+      await committer.flush();
+      this.#fresh.delete(mark);
+    } catch (error) {
+      const full = error instanceof ImgoError && error.code === 'store_full';
+      // Who is anonymous needs no mark, unless it is one that says where it began.
+      const findable = !this.#fresh.has(mark) || (mark.device === ANONYMOUS && options.newDevice === 'kept');
+      if (full && findable && unrecorded.note(this.epoch)) {
+        counters.add('opened_unrecorded');
+        return;
+      }
+      if (!findable) state.set.devices = state.set.devices.filter((one) => one !== mark);
+      throw error;
+    }
   }
 
   async progress(session: SessionRecord, upTo: MessageId, confirmed: boolean): Promise<void> {

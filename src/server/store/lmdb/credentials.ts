@@ -2,14 +2,14 @@
 // id. Written through the committer: durable when it resolves.
 
 import { crc32 } from 'node:zlib';
-import type { TokenId, UserId } from '../../../protocol/ids.js';
+import type { SessionId, TokenId, UserId } from '../../../protocol/ids.js';
 import type { Clock } from '../../clock.js';
 import type { Credentials, KeyRecord, TokenRecord } from '../credentials.js';
 import type { Committer } from './committer.js';
 import type { Tables } from './tables.js';
 
 /** Kinds of keys: the first byte. */
-const KEY = { tokenByHash: 't', tokenById: 'i', tokenByUser: 'u', keyByHash: 'k' } as const;
+const KEY = { tokenByHash: 't', tokenById: 'i', tokenByUser: 'u', keyByHash: 'k', kicked: 's' } as const;
 /** Above every byte of UTF-8: the end of a range of keys that share what is before it. */
 const END = Buffer.from([0xff]);
 /** How many records one look at the table takes. */
@@ -126,6 +126,20 @@ export class LmdbCredentials implements Credentials {
     return revoked;
   }
 
+  async kick(sessions: readonly SessionId[], at: number): Promise<void> {
+    const changes: Changes = new Map();
+    for (const session of sessions) {
+      const key = keyOf(KEY.kicked, session);
+      changes.set(key.toString('latin1'), { key, value: encode({ at }) });
+    }
+    await this.#write(changes);
+  }
+
+  async kicked(sessions: readonly SessionId[]): Promise<ReadonlySet<SessionId>> {
+    // A damaged record is a kick all the same.
+    return new Set(sessions.filter((session) => this.#get(keyOf(KEY.kicked, session)) !== undefined));
+  }
+
   async forget(before: number): Promise<void> {
     const changes: Changes = new Map();
     let seen = 0;
@@ -144,6 +158,9 @@ export class LmdbCredentials implements Credentials {
     for (const key of await this.keys()) {
       const over = Math.min(key.revokedAt ?? Infinity, key.expiresAt ?? Infinity);
       if (over < before) drop(changes, keyOf(KEY.keyByHash, key.hash));
+    }
+    for (const name of this.#names(keyOf(KEY.kicked, ''), undefined)) {
+      if ((this.#record<{ at: number }>(name)?.at ?? 0) < before) drop(changes, name);
     }
     await this.#write(changes);
   }

@@ -26,6 +26,7 @@ import type { LogState } from './log-state.js';
 import { Marks } from './marks.js';
 import { Recording } from './recording.js';
 import type { Tables } from './tables.js';
+import type { Unrecorded } from './unrecorded.js';
 
 /** Until an answer is on disk. */
 const NOBODY: readonly SessionRecord[] = [];
@@ -46,6 +47,7 @@ export interface EngineParts {
   readonly epoch: number;
   /** The last epoch that ended in a crash; 0: none. */
   readonly crashedEpoch: number;
+  readonly unrecorded: Unrecorded;
   readonly cache: CacheLimits;
 }
 
@@ -66,7 +68,7 @@ export class Engine implements Write {
     this.marks = new Marks(parts.tables);
     this.idempotency = new IdempotencyTable(parts.tables, parts.options.idempotency);
     const floor = (log: LogName): MessageId => this.floor(log);
-    this.logs = new LogCache(parts.tables, parts.options, parts.counters, parts.cache, floor, parts.crashedEpoch);
+    this.logs = new LogCache(parts, floor);
     this.recording = new Recording(parts.tables, parts.clock);
     this.recording.recover(this.logs, parts.counters, (state) => this.markDirty(state));
     parts.committer.background = this;

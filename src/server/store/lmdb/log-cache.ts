@@ -16,32 +16,37 @@ export interface CacheLimits {
   readonly entries: number;
 }
 
+/** Of the engine. */
+export interface LogCacheParts {
+  readonly tables: Tables;
+  readonly options: BucketsOptions;
+  readonly counters: Counters;
+  readonly cache: CacheLimits;
+  /** The last epoch that ended in a crash; 0: none. */
+  readonly crashedEpoch: number;
+  readonly unrecorded: { readonly epoch: number };
+}
+
 export class LogCache {
   readonly #tables: Tables;
   readonly #options: BucketsOptions;
   readonly #counters: Counters;
   readonly #limits: CacheLimits;
   readonly #floor: (log: LogName) => MessageId;
-  /** The last epoch that ended in a crash. */
   readonly #crashedEpoch: number;
+  readonly #unrecordedEpoch: number;
   #young = new Map<LogName, LogState>();
   #old = new Map<LogName, LogState>();
   #entries = 0;
 
-  constructor(
-    tables: Tables,
-    options: BucketsOptions,
-    counters: Counters,
-    limits: CacheLimits,
-    floor: (log: LogName) => MessageId,
-    crashedEpoch: number,
-  ) {
-    this.#tables = tables;
-    this.#options = options;
-    this.#counters = counters;
-    this.#limits = limits;
+  constructor(parts: LogCacheParts, floor: (log: LogName) => MessageId) {
+    this.#tables = parts.tables;
+    this.#options = parts.options;
+    this.#counters = parts.counters;
+    this.#limits = parts.cache;
     this.#floor = floor;
-    this.#crashedEpoch = crashedEpoch;
+    this.#crashedEpoch = parts.crashedEpoch;
+    this.#unrecordedEpoch = parts.unrecorded.epoch;
   }
 
   /** The log, or undefined when nobody knows it. */
@@ -67,10 +72,15 @@ export class LogCache {
     return this.#young.get(name) ?? this.#old.get(name);
   }
 
-  /** Whoever was anonymous when a process crashed left no mark of what it was sent: all of it, perhaps. */
+  /**
+   * Whoever was anonymous when a process crashed left no mark of what it was sent: all of it, perhaps. So did devices whose
+   * sessions opened on a full disk.
+   */
   suspect(state: LogState): void {
-    const crashed = this.#crashedEpoch > 0 && state.epoch <= this.#crashedEpoch;
-    if (crashed && state.user !== undefined) state.crashedTo = state.head;
+    if (state.user === undefined) return;
+    if (this.#crashedEpoch > 0 && state.epoch <= this.#crashedEpoch) state.crashedTo = state.head;
+    if (this.#unrecordedEpoch === 0 || state.epoch > this.#unrecordedEpoch) return;
+    for (const mark of state.set.devices) mark.clean = false;
   }
 
   /** A log that nobody knew. */

@@ -172,6 +172,11 @@ export class LogState implements LogRecord {
     return this.dirty || this.unrecorded !== undefined || this.#before !== undefined;
   }
 
+  /** What its record says is not on disk, or not yet. */
+  get unsaved(): boolean {
+    return this.dirty || this.#before !== undefined;
+  }
+
   /** An entry that was on disk when the process before this one ended, and that the record does not count. */
   recover(id: MessageId, entry: { mid: number; acceptedAt: number; expiresAt: number }, bytes: number): void {
     if (this.messages === 0) {

@@ -1,0 +1,46 @@
+// A comet keeps its lease whatever else it has to do meanwhile.
+import { expect, test } from 'vitest';
+import type { NodeId } from '../../../src/protocol/ids.js';
+import { systemClock } from '../../../src/server/clock.js';
+import { LeaseKeeper } from '../../../src/server/comet/lease.js';
+import { createMemoryRegistry } from '../../../src/server/router/memory.js';
+import { until } from '../../harness/api.js';
+
+const LEASE_MS = 400;
+const NODE = 'n-1' as NodeId;
+
+test('a resync that takes longer than the lease holds does not lose it; a mark made meanwhile is a resync of its own', async () => {
+  const registry = createMemoryRegistry({ clock: systemClock, leaseMs: LEASE_MS });
+  let rejoined = 0;
+  let held = 0;
+  const resyncs: PromiseWithResolvers<void>[] = [];
+  const keeper = new LeaseKeeper(registry, systemClock, { node: NODE, version: '0', address: '' }, 20, {
+    held: () => void held++,
+    rejoined: async () => void rejoined++,
+    resync: () => {
+      const one = Promise.withResolvers<void>();
+      resyncs.push(one);
+      return one.promise;
+    },
+    failed: (error) => expect.fail(String(error)),
+  });
+  const { incarnation } = await keeper.join();
+  keeper.start();
+  await registry.markResync(NODE, incarnation);
+  await until('a resync', () => resyncs.length === 1);
+  const before = held;
+  const since = performance.now();
+  await until('renewals for longer than a lease', () => performance.now() - since > 2 * LEASE_MS && held > before + 2);
+  expect([rejoined, resyncs.length]).toEqual([0, 1]);
+  // The first one's end does not answer for what was dropped after it had begun.
+  await registry.markResync(NODE, incarnation);
+  resyncs[0]?.resolve();
+  await until('another resync', () => resyncs.length === 2);
+  resyncs[1]?.resolve();
+  await until('the mark is gone', async () => {
+    const renewal = await registry.renew({ node: NODE, incarnation, holdsMs: LEASE_MS });
+    return renewal.kind === 'renewed' && renewal.resync === undefined;
+  });
+  expect(rejoined).toBe(0);
+  await keeper.leave();
+});
