@@ -9,6 +9,7 @@ import type { Meter } from './meter.js';
 import type { NodesFigures } from './nodes.js';
 import type { Offer, Schedule } from './offer.js';
 import type { RunParts } from './parts.js';
+import { saturationOf } from './trust.js';
 import type { Usage } from './usage.js';
 
 /** What was used and counted up to a moment. */
@@ -128,7 +129,16 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
     versions: { imgo: parts.version, node: process.version },
     machine: parts.machine,
   };
-  return { ...result, assertions: judge(assertions, result) };
+  const saturated = saturationOf({
+    samples: result.samples,
+    sentLate: result.client.sentLate,
+    calibration: result.calibration,
+    latencyMs: result.latencyMs,
+    observedFramesPerSecond: result.deliveredPerSecond,
+    machine: parts.machine,
+  });
+  const trusted = { ...result, client: { ...result.client, saturated } };
+  return { ...trusted, assertions: judge(assertions, trusted) };
 }
 
 /** 0 where nothing can be said. */

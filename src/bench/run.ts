@@ -8,11 +8,12 @@ import { type Mark, resultOf } from './account.js';
 import { membersOf } from './aims.js';
 import { broken } from './assertions.js';
 import { Cut } from './cut.js';
-import type { BenchResult, BenchSample, MachineMoment } from './figures.js';
+import type { BenchResult, BenchSample } from './figures.js';
 import { Fleet } from './fleet.js';
 import { driveHttp, type HttpDrive } from './http.js';
 import type { ReceiverSetup } from './messages.js';
 import { Meter } from './meter.js';
+import { MachineWatch } from './moments.js';
 import { NodesWatch } from './nodes.js';
 import { Offer, type Schedule } from './offer.js';
 import type { RunParts } from './parts.js';
@@ -39,16 +40,6 @@ const MANY = 100_000;
 const CUT_SHORT_MS = 5_000;
 /** Between the order to receivers and the first message. */
 const LEAD_MS = 100;
-
-const NO_MOMENT: MachineMoment = {
-  idle: 0,
-  steal: 0,
-  availableBytes: 0,
-  swappedBytes: 0,
-  tcpMemBytes: 0,
-  listenDrops: 0,
-  retransmits: 0,
-};
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
@@ -90,12 +81,13 @@ class Run {
     this.#tellsPlace = api.tellsPlace;
     this.#offer = new Offer(api, plan, plan.sizeBytes, now);
     this.#nodes = target.native ? new NodesWatch(target.http) : undefined;
+    const machine = new MachineWatch();
     this.#meter = new Meter({
       fleet,
       server: target.group,
       nodes: this.#nodes,
       messages: () => this.#http?.counts ?? this.#offer.counts,
-      machine: () => NO_MOMENT,
+      machine: () => machine.moment(),
       onSample: (sample) => this.#sampled(sample),
       now,
     });
