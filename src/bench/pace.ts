@@ -4,7 +4,7 @@
  */
 
 /** An answer within this is quick; one after that is slow: the server, or this machine, has enough to do. */
-const QUICK_MS = 100;
+const QUICK_MS = 500;
 const SLOW_MS = 2_000;
 const TICK_MS = 10;
 

@@ -8,7 +8,7 @@ import type { ReceiverFigures, ReceiverOrder, ReceiverWord } from './messages.js
 import { Samples } from './samples.js';
 
 /** Behind the process that offers messages when they are due, and beside the server's own workers. */
-const NICE = 10;
+const NICE = 15;
 /** Often enough to see a loop that hangs, seldom enough for a hundred processes on a core. */
 const LOOK_MS = 50;
 
