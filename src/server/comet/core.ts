@@ -103,6 +103,8 @@ export class CometCore implements SessionHost {
   /** Every open connection, authenticated or not. */
   readonly connections = new Set<Session>();
   readonly sessions = new Map<SessionId, Session>();
+  /** How many of them speak what over what: `imgo-tcp`, `native-ws`, … */
+  readonly byDialect: Record<string, number> = {};
   readonly #users = new Map<UserId, Session | Session[]>();
   /** One deadline a connection: its handshake, then its silence or its token's end, then its socket's end. */
   readonly #deadlines: Wheel<Session>;
@@ -260,7 +262,7 @@ export class CometCore implements SessionHost {
     this.pins.release(session);
     const { handle } = session;
     if (handle === undefined) return;
-    this.sessions.delete(session.session);
+    if (this.sessions.delete(session.session)) this.#countDialect(session, -1);
     if (handle.user !== undefined) this.#removeUser(handle.user, session);
     this.progress.last(session);
     const closing = this.#tellClosed(session);
@@ -330,12 +332,20 @@ export class CometCore implements SessionHost {
   /** The session is known from now on: notifications reach it. */
   add(session: Session): void {
     this.sessions.set(session.session, session);
+    this.#countDialect(session, 1);
     const user = session.handle?.user;
     if (user === undefined) return;
     const there = this.#users.get(user);
     if (there === undefined) this.#users.set(user, session);
     else if (Array.isArray(there)) there.push(session);
     else this.#users.set(user, [there, session]);
+  }
+
+  #countDialect({ dialect, transport }: Session, by: number): void {
+    const name = `${dialect}-${transport}`;
+    const count = (this.byDialect[name] ?? 0) + by;
+    if (count > 0) this.byDialect[name] = count;
+    else delete this.byDialect[name];
   }
 
   #removeUser(user: UserId, session: Session): void {

@@ -59,11 +59,6 @@ export class LocalCometService implements CometService {
 
   async stats(): Promise<CometStats> {
     const core = this.#core;
-    const byDialect: Record<string, number> = {};
-    for (const session of core.sessions.values()) {
-      const name = `${session.dialect}-${session.transport}`;
-      byDialect[name] = (byDialect[name] ?? 0) + 1;
-    }
     const counters = core.counters.snapshot();
     for (const [name, value] of Object.entries(core.fanOut)) {
       if (typeof value !== 'number') continue;
@@ -76,7 +71,7 @@ export class LocalCometService implements CometService {
       node: core.node,
       connections: core.connections.size,
       sessions: core.sessions.size,
-      byDialect,
+      byDialect: { ...core.byDialect },
       topics: [...core.topics].map((topic) => topic.stats()),
       counters,
       reasons: { ...core.counters.reasons },
