@@ -61,7 +61,7 @@ it('says what it cannot do before it starts anything', async () => {
   expect([status, stdout]).toEqual([5, '']);
   expect(stderr).toContain('bench_too_big · 5');
   expect((await bench('--conns', '0')).status).toBe(2);
-  expect((await bench('--server', 'http://127.0.0.1:1')).status).toBe(2);
+  expect((await bench('--server', 'http://127.0.0.1:1')).status).toBe(3);
   const dry = await bench('--dry-run', '-c', '1234', '--json');
   expect([dry.status, JSON.parse(dry.stdout).plan.connections]).toEqual([0, 1234]);
 });

@@ -1,0 +1,126 @@
+// `imgo bench`, step by step: read, look at what is named, plan, run, report. Whatever can be wrong is told before the run.
+
+import { fileURLToPath } from 'node:url';
+import type { BenchResult } from '../../bench/figures.js';
+import type { Machine } from '../../bench/machine.js';
+import { count } from '../../bench/numbers.js';
+import type { BenchOptions, ServerAccess } from '../../bench/options.js';
+import type { BenchPlan } from '../../bench/plan.js';
+import { Exit } from '../../protocol/error-table.js';
+import { ImgoError } from '../../protocol/errors.js';
+import type { Output } from '../output.js';
+import { ownName } from '../own-name.js';
+import { localise } from '../style.js';
+import { checkWritable, writeReport } from './files.js';
+import { followRun } from './live.js';
+import { type BenchFlags, readBenchOptions } from './options.js';
+import { nextStop } from './stop.js';
+
+/** Whatever the plan says to it is how many fit. */
+const MORE_THAN_ANY = 1e9;
+const LAUNCHER = fileURLToPath(new URL('../../../bin/imgo.js', import.meta.url));
+
+/**
+ * Runs what the flags ask for, prints and writes the report, and sets the exit status.
+ * @throws ImgoError usage, bench_assertion, bench_no_result, report_unwritable, bench_too_big, config_unknown,
+ * config_invalid, what is wrong with a server that was named, and internal
+ */
+export async function bench(flags: BenchFlags, version: string, output: Output): Promise<void> {
+  const asked = readBenchOptions(flags);
+  const { exitStatus, parseAssertions } = await import('../../bench/assertions.js');
+  parseAssertions(flags.assert ?? []);
+  const { html, out, server } = flags;
+  checkWritable([html, out]);
+  if (asked.settings.length > 0) await checkSettings(asked.settings);
+  const target = server === undefined ? undefined : await import('./target.js');
+  const api = target?.namedServer({ ...flags, server: server as string }, output);
+  const { lookAtMachine } = await import('../../bench/machine.js');
+  const machine = lookAtMachine();
+  const plan = await planned({ ...asked, server: api?.server.url }, flags['best-effort'] === true, machine, output);
+  const { planLines } = await import('../../bench/result.js');
+  const lines = planLines(plan, machine);
+  if (flags['dry-run']) {
+    if (output.json) await output.object({ plan, machine });
+    else for (const line of lines) await output.line(localise(line));
+    return;
+  }
+  const access = api && (await target?.lookAtServer(api, flags.clients, plan));
+  for (const line of lines) output.note(line);
+  const stop = nextStop();
+  const result = await followed({ plan, machine, version, access, stop: stop.signal }, output);
+  await report(result, { html, out }, output);
+  if (stop.signal.aborted) process.exitCode = Exit.INTERRUPTED;
+  else process.exitCode = exitStatus(result) || (result.cutShort === null ? Exit.OK : Exit.RUNTIME);
+}
+
+/** What a server of this run's own would say to its settings. */
+async function checkSettings(settings: readonly string[]): Promise<void> {
+  const [{ settingsOf }, { loadConfig }] = await Promise.all([
+    import('../serve/config-flags.js'),
+    import('../../server/config-load.js'),
+  ]);
+  // From here, where there is no imgo.toml: that of the working folder is not for a run's own server.
+  loadConfig({ env: {}, flags: settingsOf({ set: settings }), folder: import.meta.dirname });
+}
+
+/** The plan; with `max`, and where that is allowed, of as many connections as this machine holds. @throws ImgoError bench_too_big */
+async function planned(
+  asked: Omit<BenchOptions, 'connections'> & { readonly connections: number | 'max' },
+  bestEffort: boolean,
+  machine: Machine,
+  output: Output,
+): Promise<BenchPlan> {
+  const { planRun } = await import('../../bench/plan.js');
+  const { connections } = asked;
+  try {
+    return planRun({ ...asked, connections: connections === 'max' ? MORE_THAN_ANY : connections }, machine);
+  } catch (error) {
+    const fits = error instanceof ImgoError && error.code === 'bench_too_big' ? Number(error.details['holds']) : 0;
+    if (fits === 0 || (connections !== 'max' && !bestEffort)) throw error;
+    if (connections !== 'max') output.warn(`This machine holds ${count(fits)} connections of ${count(connections)}.`);
+    return planRun({ ...asked, connections: fits }, machine);
+  }
+}
+
+async function followed(
+  about: {
+    readonly plan: BenchPlan;
+    readonly machine: Machine;
+    readonly version: string;
+    readonly access: ServerAccess | undefined;
+    readonly stop: AbortSignal;
+  },
+  output: Output,
+): Promise<BenchResult> {
+  const { stop, ...parts } = about;
+  const { runBench } = await import('../../bench/run.js');
+  const live = followRun(parts.plan, parts.machine.cores, output, stop);
+  try {
+    return await runBench({
+      ...parts,
+      launcher: LAUNCHER,
+      command: typed(),
+      signal: stop,
+      onSample: (sample) => live.sample(sample),
+    });
+  } finally {
+    await live.end();
+  }
+}
+
+/** What was typed; no secret is ever an argument. */
+function typed(): string {
+  const quoted = process.argv.slice(2).map((word) => (/^[\w./:=%@,+-]+$/.test(word) ? word : `'${word}'`));
+  return [ownName(), ...quoted].join(' ');
+}
+
+async function report(
+  result: BenchResult,
+  files: { readonly html: string | undefined; readonly out: string | undefined },
+  output: Output,
+): Promise<void> {
+  if (files.out !== undefined) writeReport(files.out, `${JSON.stringify(result)}\n`);
+  if (output.json) return output.object(result);
+  const { resultLines } = await import('../../bench/result.js');
+  for (const line of resultLines(result)) await output.line(localise(line));
+}
