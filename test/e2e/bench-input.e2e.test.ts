@@ -28,7 +28,7 @@ describe('before anything starts', () => {
     ['a value', ['--conns', 'lots'], '--conns wants a whole number from 1 on or max.', 2],
     ['a mode', ['--mode', 'rooms'], '--mode=rooms', 2],
     ['a flag', ['--con', '5'], 'Did you mean --conns?', 2],
-    ['an argument', ['compere'], 'An argument is not expected here.', 2],
+    ['a word', ['compere'], 'Did you mean bench compare?', 2],
     ['a metric', ['--assert', 'lost==0', '--assert', 'p98<5ms'], 'Did you mean p90<5ms?', 2],
     ['a setting', ['--set', 'limits.max_lag=1'], 'limits.max_lag', 2],
     ['too many for one process', ['-c', '50000', '--workers', '1'], 'bench_too_big', 5],
@@ -40,6 +40,19 @@ describe('before anything starts', () => {
     expect([told.status, told.stdout]).toEqual([status, '']);
     expect(told.stderr).toContain(says);
     expect(told.stderr).not.toContain('PLAN');
+  });
+
+  it.each(['--compare', 'compare'])('%s: a result that is none', async (how) => {
+    const notes = join(folder, 'notes.json');
+    writeFileSync(notes, '{"format":1}');
+    for (const [file, why] of [
+      [join(folder, 'none.json'), 'there is no such file'],
+      [notes, 'is not a result of imgo bench'],
+    ] as const) {
+      const told = await bench([how, file, ...(how === 'compare' ? [notes] : [])], env);
+      expect([told.status, told.stdout]).toEqual([2, '']);
+      expect(told.stderr).toContain(why);
+    }
   });
 
   it('a report that could not be written, and leaves nothing behind where it could', async () => {

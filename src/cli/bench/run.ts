@@ -1,5 +1,7 @@
 // `imgo bench`, step by step: read, look at what is named, plan, run, report. Whatever can be wrong is told before the run.
 
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BenchResult } from '../../bench/figures.js';
 import type { Machine } from '../../bench/machine.js';
@@ -11,7 +13,6 @@ import { ImgoError } from '../../protocol/errors.js';
 import type { Output } from '../output.js';
 import { ownName } from '../own-name.js';
 import { localise } from '../style.js';
-import { checkWritable, writeReport } from './files.js';
 import { followRun } from './live.js';
 import { type BenchFlags, readBenchOptions } from './options.js';
 import { nextStop } from './stop.js';
@@ -30,14 +31,16 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
   const { exitStatus, parseAssertions } = await import('../../bench/assertions.js');
   parseAssertions(flags.assert ?? []);
   const { html, out, server } = flags;
-  checkWritable([html, out]);
+  await checkFiles([html, out]);
+  const { readResult } = await import('../../bench/result-file.js');
+  const earlier = flags.compare === undefined ? undefined : await readResult(flags.compare);
   if (asked.settings.length > 0) await checkSettings(asked.settings);
   const target = server === undefined ? undefined : await import('./target.js');
   const api = target?.namedServer({ ...flags, server: server as string }, output);
   const { lookAtMachine } = await import('../../bench/machine.js');
   const machine = lookAtMachine();
   const plan = await planned({ ...asked, server: api?.server.url }, flags['best-effort'] === true, machine, output);
-  const { planLines } = await import('../../bench/result.js');
+  const { planLines } = await import('../../bench/report/text.js');
   const lines = planLines(plan, machine);
   if (flags['dry-run']) {
     if (output.json) await output.object({ plan, machine });
@@ -48,7 +51,7 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
   for (const line of lines) output.note(line);
   const stop = nextStop();
   const result = await followed({ plan, machine, version, access, stop: stop.signal }, output);
-  await report(result, { html, out }, output);
+  await report(result, { html, out, earlier }, output);
   if (stop.signal.aborted) process.exitCode = Exit.INTERRUPTED;
   else process.exitCode = exitStatus(result) || (result.cutShort === null ? Exit.OK : Exit.RUNTIME);
 }
@@ -114,13 +117,36 @@ function typed(): string {
   return [ownName(), ...quoted].join(' ');
 }
 
+/** Where reports go. @throws ImgoError report_unwritable, usage when two are the same */
+async function checkFiles(files: readonly (string | undefined)[]): Promise<void> {
+  const { checkWritable } = await import('../../bench/writable.js');
+  const named = files.filter((file) => file !== undefined);
+  if (new Set(named.map((file) => resolve(file))).size < named.length) {
+    throw new ImgoError('usage', { detail: 'Two reports cannot go to the same file.', command: 'bench' });
+  }
+  for (const file of named) await checkWritable(file);
+}
+
 async function report(
   result: BenchResult,
-  files: { readonly html: string | undefined; readonly out: string | undefined },
+  to: {
+    readonly html: string | undefined;
+    readonly out: string | undefined;
+    readonly earlier: BenchResult | undefined;
+  },
   output: Output,
 ): Promise<void> {
-  if (files.out !== undefined) writeReport(files.out, `${JSON.stringify(result)}\n`);
+  if (to.out !== undefined) await writeFile(to.out, `${JSON.stringify(result)}\n`);
+  if (to.html !== undefined) {
+    const { htmlReport } = await import('../../bench/report/html.js');
+    await writeFile(to.html, htmlReport(result, to.earlier));
+  }
   if (output.json) return output.object(result);
-  const { resultLines } = await import('../../bench/result.js');
+  const { resultLines } = await import('../../bench/report/text.js');
   for (const line of resultLines(result)) await output.line(localise(line));
+  if (to.earlier !== undefined) {
+    const { compareRuns, comparisonLines } = await import('../../bench/compare.js');
+    const lines = comparisonLines(to.earlier, result, compareRuns(to.earlier, result));
+    for (const line of lines) await output.line(localise(line));
+  }
 }

@@ -28,6 +28,8 @@ const LABEL = 13;
 /** Lines of the whole view; on fewer the short one is drawn. */
 const WHOLE = 17;
 const STALE_MS = 3_000;
+/** Of a server that was not asked for another. */
+const WINDOW_MS = 100;
 
 export function BenchView(props: ViewProps): ReactNode {
   const { moment } = props;
@@ -187,15 +189,16 @@ function Latency(props: ViewProps) {
 }
 
 function FanOut(props: ViewProps) {
-  const { moment, columns } = props;
+  const { moment, plan, columns } = props;
   const { windowMs, sweepMs, ringBytes, lagging, gaps } = moment.fanOut;
   const wide = columns >= 100;
+  const behind = sweepMs > (plan.windowMs ?? WINDOW_MS);
   return (
     <Row
       {...props}
       label="SWEEP"
       texts={[
-        `${sweepMs > windowMs ? '▲ ' : ''}${time(sweepMs)} of ${time(windowMs)}`,
+        `${behind ? '▲ ' : ''}${time(sweepMs)}, window ${time(windowMs)}`,
         `${short(moment.flushesPerSecond)} flushes/s${moment.perFlush === undefined ? '' : ` of ${short(moment.perFlush)}`}`,
         wide ? `ring ${size(ringBytes)}` : undefined,
         `lagging ${short(lagging)}`,

@@ -131,7 +131,7 @@ describe('the view', () => {
     expect(text).toMatch(/MEASURE +60 s +█+ +0 ms left/);
     expect(text).toMatch(/RATES +offered 40\/s +accepted 40\/s +delivered [\d.]+ M\/s +[▁-█]+/);
     expect(text).toMatch(/LATENCY +p50 .+ s +p90 .+ s +p99 .+ s +max .+ s +[▁-█]+ p99/);
-    expect(text).toMatch(/SWEEP +▲ 1[23][\d.]* s of [\d.]+ m?s +[\d.]+ k flushes\/s/);
+    expect(text).toMatch(/SWEEP +▲ 1[\d.]* s, window [\d.]+ m?s +[\d.]+ k flushes\/s/);
     for (const group of ['server', 'client', 'coordinator', 'machine', 'ERRORS']) expect(text).toContain(`\n${group}`);
   });
 
