@@ -17,8 +17,6 @@ import { followRun } from './live.js';
 import { type BenchFlags, readBenchOptions } from './options.js';
 import { nextStop } from './stop.js';
 
-/** Whatever the plan says to it is how many fit. */
-const MORE_THAN_ANY = 1e9;
 const LAUNCHER = fileURLToPath(new URL('../../../bin/imgo.js', import.meta.url));
 
 /**
@@ -73,16 +71,14 @@ async function planned(
   machine: Machine,
   output: Output,
 ): Promise<BenchPlan> {
-  const { planRun } = await import('../../bench/plan.js');
-  const { connections } = asked;
-  try {
-    return planRun({ ...asked, connections: connections === 'max' ? MORE_THAN_ANY : connections }, machine);
-  } catch (error) {
-    const fits = error instanceof ImgoError && error.code === 'bench_too_big' ? Number(error.details['holds']) : 0;
-    if (fits === 0 || (connections !== 'max' && !bestEffort)) throw error;
-    if (connections !== 'max') output.warn(`This machine holds ${count(fits)} connections of ${count(connections)}.`);
-    return planRun({ ...asked, connections: fits }, machine);
+  const { largestPlan, planRun } = await import('../../bench/plan.js');
+  const wanted = asked.connections === 'max' ? Number.POSITIVE_INFINITY : asked.connections;
+  if (wanted !== Number.POSITIVE_INFINITY && !bestEffort) return planRun({ ...asked, connections: wanted }, machine);
+  const fits = largestPlan({ ...asked, connections: 1 }, machine);
+  if (Number.isFinite(wanted) && wanted > fits) {
+    output.warn(`This machine holds ${count(fits)} of ${count(wanted)} connections.`);
   }
+  return planRun({ ...asked, connections: Math.max(1, Math.min(wanted, fits)) }, machine);
 }
 
 async function followed(
