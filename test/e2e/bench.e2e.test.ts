@@ -22,7 +22,7 @@ function bench(...args: readonly string[]): Promise<Ran> {
 }
 
 it('delivers every message to every connection, in order, and says so as one object', async () => {
-  const { status, stdout, stderr } = await bench('-c', '300', '-d', '2s', '--per-process', '100', '--json');
+  const { status, stdout, stderr } = await bench(...'-c 300 -d 2s --warmup 0 --per-process 100 --json'.split(' '));
   expect(stderr).toContain('PLAN  room · 300 tcp connections · 40 msg/s for 2 s');
   expect(stderr).toContain('client  3 × 100');
   const result = JSON.parse(stdout);

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import type { BenchResult } from '../../bench/figures.js';
 import type { Machine } from '../../bench/machine.js';
 import { count } from '../../bench/numbers.js';
-import type { BenchOptions, ServerAccess } from '../../bench/options.js';
+import type { BenchOptions } from '../../bench/options.js';
+import type { RunParts } from '../../bench/parts.js';
 import type { BenchPlan } from '../../bench/plan.js';
 import { Exit } from '../../protocol/error-table.js';
 import { ImgoError } from '../../protocol/errors.js';
@@ -27,7 +28,7 @@ const LAUNCHER = fileURLToPath(new URL('../../../bin/imgo.js', import.meta.url))
 export async function bench(flags: BenchFlags, version: string, output: Output): Promise<void> {
   const asked = readBenchOptions(flags);
   const { exitStatus, parseAssertions } = await import('../../bench/assertions.js');
-  parseAssertions(flags.assert ?? []);
+  const assertions = parseAssertions(flags.assert ?? []);
   const { html, out, server } = flags;
   await checkFiles([html, out]);
   const { readResult } = await import('../../bench/result-file.js');
@@ -48,7 +49,20 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
   const access = api && (await target?.lookAtServer(api, flags.clients, plan));
   for (const line of lines) output.note(line);
   const stop = nextStop();
-  const result = await followed({ plan, machine, version, access, stop: stop.signal }, output);
+  const result = await followed(
+    {
+      plan,
+      machine,
+      launcher: LAUNCHER,
+      version,
+      command: typed(),
+      assertions,
+      access,
+      signal: stop.signal,
+      reference: flags['no-reference'] !== true,
+    },
+    output,
+  );
   await report(result, { html, out, earlier }, output);
   if (stop.signal.aborted) process.exitCode = Exit.INTERRUPTED;
   else process.exitCode = exitStatus(result) || (result.cutShort === null ? Exit.OK : Exit.RUNTIME);
@@ -81,27 +95,11 @@ async function planned(
   return planRun({ ...asked, connections: Math.max(1, Math.min(wanted, fits)) }, machine);
 }
 
-async function followed(
-  about: {
-    readonly plan: BenchPlan;
-    readonly machine: Machine;
-    readonly version: string;
-    readonly access: ServerAccess | undefined;
-    readonly stop: AbortSignal;
-  },
-  output: Output,
-): Promise<BenchResult> {
-  const { stop, ...parts } = about;
+async function followed(parts: Omit<RunParts, 'onSample'>, output: Output): Promise<BenchResult> {
   const { runBench } = await import('../../bench/run.js');
-  const live = followRun(parts.plan, parts.machine.cores, output, stop);
+  const live = followRun(parts.plan, parts.machine.cores, output, parts.signal);
   try {
-    return await runBench({
-      ...parts,
-      launcher: LAUNCHER,
-      command: typed(),
-      signal: stop,
-      onSample: (sample) => live.sample(sample),
-    });
+    return await runBench({ ...parts, onSample: (sample) => live.sample(sample) });
   } finally {
     await live.end();
   }

@@ -8,7 +8,6 @@ import { parseJsonObject } from '../../protocol/text.js';
 import { isLoopback } from '../../server/config.js';
 import { Api } from '../api.js';
 import type { Answer } from '../http.js';
-import { isClientUrl } from '../listen/address.js';
 import { mintToken } from '../listen/token.js';
 import type { Output } from '../output.js';
 
@@ -32,11 +31,14 @@ const NOBODY = 'bench-preflight';
 export function namedServer(flags: TargetFlags, output: Output): Api {
   const api = new Api({ server: flags.server, keyFile: flags['key-file'] }, output);
   const { clients } = flags;
-  if (clients !== undefined && !isClientUrl(clients)) {
+  if (clients !== undefined && !/^(tcp:\/\/[^/]+:\d+|ws:\/\/.+)$/.test(clients)) {
     throw new ImgoError('usage', {
       detail: '--clients wants tcp://HOST:PORT or ws://HOST:PORT/sub.',
       command: 'bench',
     });
+  }
+  if (api.server.url.startsWith('https:')) {
+    throw new ImgoError('usage', { detail: 'A run speaks no TLS: name the server behind it.', command: 'bench' });
   }
   for (const url of [api.server.url, clients ?? api.server.url]) {
     const { hostname } = new URL(url);
@@ -88,11 +90,10 @@ function has(answer: Answer, field: string): boolean {
 
 function clientsOf(api: Api, { transport, dialect }: Kind, native: boolean): string {
   const { url, runFile } = api.server;
-  const { hostname, protocol } = new URL(url);
   if (runFile === undefined) {
+    const { hostname } = new URL(url);
     const port = PORTS[dialect === 'goim' && !native ? 'goim' : 'imgo'][transport];
-    if (transport === 'tcp') return `tcp://${hostname}:${port}`;
-    return `${protocol === 'https:' ? 'wss' : 'ws'}://${hostname}:${port}/sub`;
+    return transport === 'tcp' ? `tcp://${hostname}:${port}` : `ws://${hostname}:${port}/sub`;
   }
   const address = transport === 'tcp' ? runFile.tcp && `tcp://${runFile.tcp}` : runFile.ws;
   if (address !== undefined) return address;

@@ -117,7 +117,7 @@ export class Track {
       machine,
       cores: this.#cores,
       errors: errorsOf(sample),
-      marks: marksOf({ machine, server, client, coordinator }, this.#cores),
+      marks: marksOf({ machine, client, coordinator }, this.#cores),
       delivered: [...this.#delivered],
       p99: [...this.#p99],
     };

@@ -73,14 +73,14 @@ describe('a moment', () => {
     const idle = { ...sample.client, loop: 0.4 };
     const next = (change: Partial<BenchSample['machine']>, loop = 0.4, cpu = 0.1) => {
       const machine = { ...sample.machine, ...quiet };
-      const from = { ...sample, machine, client: idle };
+      const from = { ...sample, machine, client: idle, coordinator: { ...sample.coordinator, loop: 0.1 } };
       const client = { ...idle, loop, cpuSeconds: idle.cpuSeconds + cpu };
       return moments([from, { ...from, seconds: from.seconds + 1, machine: { ...machine, ...change }, client }])[1];
     };
     expect(next({})?.marks).toEqual([]);
     expect(next({ idle: 0.02 }, 0.4, 0.9)?.marks).toEqual(['machine-bound (idle 2 %, client 45 % of the CPU)']);
     expect(next({ idle: 0.02 })?.marks).toEqual([]);
-    expect(next({}, 0.97)?.marks).toEqual(['client-bound (a receiver is 97 % busy)']);
+    expect(next({}, 0.97)?.marks).toEqual(['client-bound (an event loop of it is 97 % busy)']);
     expect(next({ steal: 0.03, swappedBytes: 1, listenDrops: 2, retransmits: 3 })?.marks).toEqual([
       'steal 3 %',
       'swapping',
