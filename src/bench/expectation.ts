@@ -5,6 +5,8 @@ import { short, time } from './numbers.js';
 import type { BenchOptions } from './options.js';
 
 export interface Expectation {
+  /** Deliveries a second that messages make. */
+  readonly deliveries: number;
   /** Flushes a second that messages ask for, and that these cores can do. */
   readonly wanted: number;
   readonly possible: number;
@@ -17,10 +19,10 @@ export interface Expectation {
 }
 
 /**
- * A flush, CPU at either end, in microseconds. Measured with bare sockets, on 2 cores at 2.1 GHz or so: 8.2 and 4.9 at 15,000
- * sockets, 15.5 and 8.3 at a million, where nothing is in a cache any more. imgo's server is within 20 % of that.
+ * CPU of a flush at either end, in microseconds: bare sockets on two cores of a virtual machine, at 15,000 connections, and at a
+ * million, where nothing is in a cache any more.
  */
-const FLUSH_US = { few: { server: 8.2, client: 4.9 }, many: { server: 15.5, client: 8.3 } };
+const FLUSH_US = { few: { server: 8.2, client: 4.4 }, many: { server: 15.5, client: 8.3 } };
 const FEW = 15_000;
 const MANY = 1_000_000;
 /** The server's own: `fanout.window`. */
@@ -42,7 +44,13 @@ export function expectationOf(options: BenchOptions, where: Where, machine: Mach
   const line = behind
     ? `~${short(possible)} flushes/s, ${ends}: a sweep takes ~${time(sweepMs)}, so ${latency}`
     : `~${short(wanted)} of the ~${short(possible)} flushes/s of ${ends}: a sweep takes ~${time(sweepMs)}`;
-  return { wanted, possible, sweepMs, behind, line };
+  return { deliveries: connections * each, wanted, possible, sweepMs, behind, line };
+}
+
+/** Messages that one flush carries; 1 where nothing is known. */
+export function messagesPerFlush(expectation: Expectation | undefined): number {
+  if (expectation === undefined) return 1;
+  return expectation.deliveries / Math.min(expectation.wanted, expectation.possible);
 }
 
 /** Messages a second that one connection gets. */

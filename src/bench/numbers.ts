@@ -13,8 +13,8 @@ export function counted(value: number, one: string, many: string): string {
 /** `39.9 M`, `14.9 k`, `9,871`, `312`, `4.2`: about three digits. */
 export function short(value: number): string {
   if (value < 9_999.5) return value < 1_000 ? digits(value) : count(value);
-  const [unit, one] = value < 999_500 ? ['k', 1e3] : value < 999.5e6 ? ['M', 1e6] : ['G', 1e9];
-  return `${digits(value / (one as number))} ${unit}`;
+  if (value < 999_500) return `${digits(value / 1e3)} k`;
+  return value < 999.5e6 ? `${digits(value / 1e6)} M` : `${digits(value / 1e9)} G`;
 }
 
 /** `0.4 ms`, `12 ms`, `6.7 s`, `2m04s`, `5m`. */

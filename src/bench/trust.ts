@@ -17,14 +17,17 @@ export interface TrustParts {
   readonly machine: Machine;
 }
 
-const BUSY_LOOP = 0.85;
+/** An event loop that is in use for more than this says more about itself. */
+export const BUSY_LOOP = 0.85;
 /** Of the latency that is reported (p99). */
 const LOOP_SHARE = 0.1;
 const SENT_LATE = 0.01;
-const IDLE = 0.05;
-const CLIENT_SHARE = 0.3;
+/** A machine that is idle for less, while the clients use more than this share of it, is what was measured. */
+export const IDLE = 0.05;
+export const CLIENT_SHARE = 0.3;
 const CALIBRATION = 1.5;
-const STEAL = 0.02;
+/** Of the CPU, taken by others on the host. */
+export const STEAL = 0.02;
 /** A sample that opens a phase tells of the one before. */
 const WHOLE_SECONDS = 0.5;
 

@@ -30,14 +30,16 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 
 export class Api {
   readonly server: ServerChoice;
+  /** For who calls the server in another way. */
+  readonly key: string | undefined;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #output: Output;
 
   /** @throws ImgoError several_servers, usage, file_unreadable */
   constructor(options: ApiOptions, output: Output) {
     this.server = chooseServer(options.server);
-    const key = readKey(options.keyFile, this.server.runFile?.keyFile);
-    this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+    this.key = readKey(options.keyFile, this.server.runFile?.keyFile);
+    this.#headers = this.key === undefined ? {} : { authorization: `Bearer ${this.key}` };
     this.#output = output;
   }
 

@@ -51,10 +51,7 @@ function bash(program: string, commands: readonly CompletedCommand[]): string {
     `  if [ "$COMP_CWORD" = 1 ]; then COMPREPLY=($(compgen -W "${firstWords(commands).join(' ')} help" -- "$current")); return; fi`,
     `  command=\${COMP_WORDS[1]}`,
     '  case $command in',
-    ...topics.map(
-      (topic) =>
-        `    ${topic}) if [ "$COMP_CWORD" = 2 ]; then COMPREPLY=($(compgen -W "${secondWords(commands, topic).join(' ')}" -- "$current")); return; fi; command="$command \${COMP_WORDS[2]}" ;;`,
-    ),
+    ...topics.map((topic) => `    ${topic}) ${secondWord(commands, topic)} ;;`),
     '  esac',
     '  case "$command $previous" in',
     ...commands.flatMap((command) =>
@@ -79,6 +76,17 @@ function bash(program: string, commands: readonly CompletedCommand[]): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** What comes after a topic: its words; where it is a command by itself as well (`bench`, `bench compare`), its flags, too. */
+function secondWord(commands: readonly CompletedCommand[], topic: string): string {
+  const words = secondWords(commands, topic);
+  const first = `if [ "$COMP_CWORD" = 2 ]`;
+  if (!commands.some(({ name }) => name === topic)) {
+    return `${first}; then COMPREPLY=($(compgen -W "${words.join(' ')}" -- "$current")); return; fi; command="$command \${COMP_WORDS[2]}"`;
+  }
+  const offer = `${first} && [ "\${current#-}" = "$current" ]`;
+  return `${offer}; then COMPREPLY=($(compgen -W "${words.join(' ')}" -- "$current")); return; fi; case \${COMP_WORDS[2]} in ${words.join('|')}) command="$command \${COMP_WORDS[2]}" ;; esac`;
+}
+
 function fish(program: string, commands: readonly CompletedCommand[]): string {
   const quote = (text: string) => `'${text.replace(/[\\']/g, (char) => `\\${char}`)}'`;
   const lines = [`complete -c ${program} -f`];
@@ -92,10 +100,11 @@ function fish(program: string, commands: readonly CompletedCommand[]): string {
     }
   }
   for (const { name, flags } of commands) {
-    const typed = name
-      .split(' ')
-      .map((word) => `__fish_seen_subcommand_from ${word}`)
-      .join('; and ');
+    const others = name.includes(' ') ? [] : secondWords(commands, name);
+    const typed = [
+      ...name.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`),
+      ...(others.length === 0 ? [] : [`not __fish_seen_subcommand_from ${others.join(' ')}`]),
+    ].join('; and ');
     for (const flag of flags) {
       const short = flag.char === undefined ? '' : ` -s ${flag.char}`;
       const value = !flag.takesValue

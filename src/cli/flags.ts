@@ -33,13 +33,14 @@ export const globalFlags = {
   'no-color': Flags.boolean({ ...GLOBAL, summary: 'no colours; as NO_COLOR' }),
 };
 
-function wrongValue(flag: string, wants: string): ImgoError {
+/** The error of a value that a flag cannot have. */
+export function wrongValue(flag: string, wants: string): ImgoError {
   return new ImgoError('usage', { detail: `--${flag} wants ${wants}.`, command: '' });
 }
 
-/** A whole number from 1 on. @throws ImgoError usage */
-export function countOf(flag: string, value: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw wrongValue(flag, 'a whole number from 1 on');
+/** A whole number from 1 on; `or`: what else the flag takes, such as ` or auto`. @throws ImgoError usage */
+export function countOf(flag: string, value: string, or = ''): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw wrongValue(flag, `a whole number from 1 on${or}`);
   return Number(value);
 }
 

@@ -8,10 +8,40 @@ interface Signs {
   readonly advice: string;
   readonly dot: string;
   readonly ellipsis: string;
+  readonly done: string;
+  readonly failed: string;
+  readonly times: string;
+  readonly about: string;
+  readonly atMost: string;
 }
 
-const UNICODE: Signs = { error: '✖', warning: '▲', advice: '→', dot: '·', ellipsis: '…' };
-const ASCII: Signs = { error: 'x', warning: '!', advice: '->', dot: '-', ellipsis: '...' };
+const UNICODE: Signs = {
+  error: '✖',
+  warning: '▲',
+  advice: '→',
+  dot: '·',
+  ellipsis: '…',
+  done: '✓',
+  failed: '✗',
+  times: '×',
+  about: '±',
+  atMost: '≤',
+};
+const ASCII: Signs = {
+  error: 'x',
+  warning: '!',
+  advice: '->',
+  dot: '-',
+  ellipsis: '...',
+  done: '+',
+  failed: 'x',
+  times: 'x',
+  about: '+-',
+  atMost: '<=',
+};
+const PLAIN: ReadonlyMap<string, string> = new Map(
+  Object.entries(UNICODE).map(([name, sign]) => [sign, ASCII[name as keyof Signs]]),
+);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,10 +54,7 @@ export function isUnicode(env: Environment = process.env): boolean {
 /** Replaces the signs that a text of ours contains by plain ones where the locale needs that. */
 export function localise(text: string, env: Environment = process.env): string {
   if (isUnicode(env)) return text;
-  return text.replace(/[✖▲→·…]/g, (sign) => {
-    const name = (Object.keys(UNICODE) as (keyof Signs)[]).find((key) => UNICODE[key] === sign);
-    return name === undefined ? sign : ASCII[name];
-  });
+  return text.replace(/[✖▲→·…✓✗×±≤]/g, (sign) => PLAIN.get(sign) ?? sign);
 }
 
 /** True when this stream may be coloured: a terminal, and neither NO_COLOR, TERM=dumb nor --no-color. */

@@ -460,6 +460,14 @@ const COMMAND = {
     'Where a report goes is looked at before the run starts, so that no run is lost to it.',
     ['name a file in a folder that exists and may be written'],
   ),
+  bench_no_clients: row(
+    500,
+    UNREACHABLE,
+    '{url} lets no {dialect} client in over {transport}: {detail}.',
+    'Before a run one client connects with a token of its own, where thousands are to follow.',
+    ['--clients URL, if its clients connect elsewhere', '--transport, --dialect'],
+    'Its HTTP API answers.',
+  ),
   usage: row(500, USAGE, '{detail}', 'The command line cannot be understood as it is.', ['imgo {command} --help']),
   unreachable: retry(
     503,

@@ -22,7 +22,7 @@ function bench(...args: readonly string[]): Promise<Ran> {
 }
 
 it('delivers every message to every connection, in order, and says so as one object', async () => {
-  const { status, stdout, stderr } = await bench('-c', '300', '-d', '2s', '--per-process', '100', '--json');
+  const { status, stdout, stderr } = await bench(...'-c 300 -d 2s --warmup 0 --per-process 100 --json'.split(' '));
   expect(stderr).toContain('PLAN  room · 300 tcp connections · 40 msg/s for 2 s');
   expect(stderr).toContain('client  3 × 100');
   const result = JSON.parse(stdout);
@@ -61,7 +61,7 @@ it('says what it cannot do before it starts anything', async () => {
   expect([status, stdout]).toEqual([5, '']);
   expect(stderr).toContain('bench_too_big · 5');
   expect((await bench('--conns', '0')).status).toBe(2);
-  expect((await bench('--server', 'http://127.0.0.1:1')).status).toBe(2);
+  expect((await bench('--server', 'http://127.0.0.1:1')).status).toBe(3);
   const dry = await bench('--dry-run', '-c', '1234', '--json');
   expect([dry.status, JSON.parse(dry.stdout).plan.connections]).toEqual([0, 1234]);
 });

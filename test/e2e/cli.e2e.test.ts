@@ -744,9 +744,10 @@ describe('without a server', () => {
 });
 
 describe('help', () => {
-  const commands = 'serve,push,listen,sessions,rooms,kick,status,nodes,explain,completion,config show,config check'
-    .split(',')
-    .concat(['token create', 'token list', 'token inspect', 'token revoke', 'key create', 'key list', 'key revoke']);
+  const commands =
+    'serve,push,listen,bench,sessions,rooms,kick,status,nodes,explain,completion,config show,config check'
+      .split(',')
+      .concat(['token create', 'token list', 'token inspect', 'token revoke', 'key create', 'key list', 'key revoke']);
 
   it.each(commands)('of %s has its environment and examples to copy', async (command) => {
     const { status, stdout, stderr } = await run([...command.split(' '), '--help']);

@@ -15,7 +15,14 @@ test('the plan rounds no connection away and says what can be expected', () => {
     '  ports      71 loopback addresses × 14,085 source ports',
     '  needs      11.2 GiB of 22.1 GiB free · 2,002,000 of 2,466,183 files · 112 processes besides this one',
   ]);
-  const expectation = { wanted: 1e7, possible: 84_000, sweepMs: 11_900, behind: true, line: 'a sweep takes ~11.9 s' };
+  const expectation = {
+    deliveries: 4e7,
+    wanted: 1e7,
+    possible: 84_000,
+    sweepMs: 11_900,
+    behind: true,
+    line: 'a sweep takes ~11.9 s',
+  };
   expect(planLines({ ...plan, expectation }, machine).at(-1)).toBe('  expect     a sweep takes ~11.9 s');
 });
 

@@ -1,0 +1,240 @@
+/**
+ * What this machine can do at all: the plan of a run, smaller, against bare sockets with no server code behind them. The clients are
+ * the run's own; only the CPU of the bare server's processes is looked at. Of three rounds the median counts, so that a moment's
+ * noise does not decide.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { ImgoError } from '../protocol/errors.js';
+import { Op } from '../protocol/frame.js';
+import type { BareCounts } from './bare/messages.js';
+import { BareServers } from './bare/servers.js';
+import { type Expectation, messagesPerFlush } from './expectation.js';
+import type { BenchResult, ReferenceResult } from './figures.js';
+import { Fleet } from './fleet.js';
+import { shares } from './layout.js';
+import type { ReceiverSetup } from './messages.js';
+import type { BenchPlan } from './plan.js';
+import { authReplyBytes, pushBytes } from './wire/served.js';
+
+/** How a run wrote to its connections, where that is known: the bare server does it alike. */
+export interface Writing {
+  /** Of all connections together. */
+  readonly flushesPerSecond: number;
+  readonly messagesPerFlush: number;
+}
+
+/** What was found, before it is compared with anything. */
+export type Reference = Omit<ReferenceResult, 'ratios'>;
+
+/** More would take longer than some seconds; processes become fewer in proportion, so that each holds as many as in the run. */
+const MOST_CONNECTIONS = 20_000;
+const ROUNDS = 3;
+const CONNECT_MS = 20_000;
+const WARM_MS = 300;
+const SWEEP_MS = 800;
+const LOOK_MS = 20;
+const CLOSE_MS = 3_000;
+const UNDER_WAY = 400;
+const MOST_UNDER_WAY = 2_000;
+
+const now = () => performance.now();
+
+/**
+ * `writing`: as the run did it; undefined: as its plan expects. undefined: there is nothing to compare (no connections, or
+ * it was aborted). @throws ImgoError internal: a process ended, or the bare server could not be reached
+ */
+export async function runReference(
+  plan: BenchPlan,
+  signal: AbortSignal,
+  writing: Writing | undefined = expected(plan.expectation),
+): Promise<Reference | undefined> {
+  const smaller = smallerOf(plan, writing);
+  if (smaller.connections === 0 || plan.mode === 'http') return undefined;
+  const from = now();
+  const rounds: Round[] = [];
+  for (let round = 0; round < ROUNDS && !signal.aborted; round++) rounds.push(await oneRound(smaller, signal));
+  const whole = rounds.filter(({ complete }) => complete);
+  if (whole.length < ROUNDS) return undefined;
+  const sum = (of: (round: Round) => number) => whole.reduce((total, round) => total + of(round), 0);
+  const middle = (of: (round: Round) => number) => whole.map(of).sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? 0;
+  const flushes = sum((round) => round.flushes);
+  return {
+    connections: smaller.connections,
+    seconds: (now() - from) / 1_000,
+    flushes,
+    flushBytes: flushes === 0 ? 0 : sum(({ bytes }) => bytes) / flushes,
+    flushesPerCpuSecond: middle((round) => perCpuSecond(round.flushes, round.flushCpuSeconds)),
+    deliveriesPerCpuSecond: middle((round) => perCpuSecond(round.messages, round.flushCpuSeconds)),
+    connectsPerCpuSecond: middle((round) => perCpuSecond(round.connected, round.connectCpuSeconds)),
+  };
+}
+
+/** The run's figures to the bare ones. null: one of the two does not have it. */
+export function ratiosOf(
+  reference: Reference,
+  { server, connections }: Pick<BenchResult, 'server' | 'connections'>,
+): ReferenceResult['ratios'] {
+  const ratio = (ours: number, bare: number) => (ours > 0 && bare > 0 ? ours / bare : null);
+  return {
+    flushes: ratio(server.flushesPerCpuSecond, reference.flushesPerCpuSecond),
+    deliveries: ratio(server.deliveriesPerCpuSecond, reference.deliveriesPerCpuSecond),
+    connects: ratio(connections.perCpuSecond, reference.connectsPerCpuSecond),
+  };
+}
+
+function expected(expectation: Expectation | undefined): Writing | undefined {
+  if (expectation === undefined) return undefined;
+  const { wanted, possible } = expectation;
+  return { flushesPerSecond: Math.min(wanted, possible), messagesPerFlush: messagesPerFlush(expectation) };
+}
+
+function perCpuSecond(done: number, cpuSeconds: number): number {
+  return cpuSeconds > 0 ? done / cpuSeconds : 0;
+}
+
+/** The plan as it is run here. */
+interface Smaller {
+  readonly plan: BenchPlan;
+  readonly connections: number;
+  readonly servers: number;
+  readonly receivers: readonly number[];
+  readonly writing: Writing | undefined;
+}
+
+function smallerOf(plan: BenchPlan, writing: Writing | undefined): Smaller {
+  const connections = Math.min(plan.connections, MOST_CONNECTIONS);
+  const share = connections / Math.max(1, plan.connections);
+  const fewer = (processes: number) => Math.max(1, Math.ceil(processes * share));
+  return {
+    plan,
+    connections,
+    // Of a server that is not the run's own nobody knows how many processes it has: as many as there are clients.
+    servers: fewer(plan.workers === 0 ? plan.receivers.length : plan.workers),
+    receivers: shares(connections, fewer(plan.receivers.length)),
+    writing: writing === undefined ? undefined : { ...writing, flushesPerSecond: writing.flushesPerSecond * share },
+  };
+}
+
+interface Round {
+  readonly complete: boolean;
+  readonly connected: number;
+  readonly connectCpuSeconds: number;
+  readonly flushes: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly flushCpuSeconds: number;
+}
+
+async function oneRound(smaller: Smaller, signal: AbortSignal): Promise<Round> {
+  const { plan, connections, receivers } = smaller;
+  const servers = new BareServers(smaller.servers);
+  const died = Promise.withResolvers<never>();
+  died.promise.catch(() => undefined);
+  const fleet = new Fleet(receivers, (detail) => died.reject(new ImgoError('internal', { detail })));
+  try {
+    const port = await servers.listen(plan.transport, authReplyBytes(plan));
+    fleet.setUp((first, count, at) => setupFor(smaller, port, first, count, at));
+    await Promise.race([fleet.report(), died.promise]);
+    const idle = await servers.counts();
+    fleet.tell({ do: 'dial' });
+    await Promise.race([settled(fleet, connections, signal), died.promise]);
+    const connected = await servers.counts();
+    const [before, after] = await sweeps(smaller, servers, connected, signal);
+    return {
+      complete: !signal.aborted,
+      connected: fleet.figures().open,
+      connectCpuSeconds: connected.cpuSeconds - idle.cpuSeconds,
+      flushes: after.flushes - before.flushes,
+      messages: after.messages - before.messages,
+      bytes: after.bytes - before.bytes,
+      flushCpuSeconds: after.cpuSeconds - before.cpuSeconds,
+    };
+  } finally {
+    fleet.end();
+    await closed(servers);
+    await servers.end();
+  }
+}
+
+/** Counts before and after a time of sweeps; without any, the same twice. */
+async function sweeps(
+  { plan, connections, writing }: Smaller,
+  servers: BareServers,
+  connected: BareCounts,
+  signal: AbortSignal,
+): Promise<readonly [BareCounts, BareCounts]> {
+  if (writing === undefined || writing.flushesPerSecond === 0 || signal.aborted) return [connected, connected];
+  const rate = writing.flushesPerSecond / servers.size;
+  const sockets = Math.max(1, Math.ceil(audience(plan, connections) / servers.size), Math.ceil(rate / 1_000));
+  const push = pushBytes(plan, 1);
+  const everyMs = (sockets / rate) * 1_000;
+  servers.tell({ do: 'sweep', push, each: Math.max(1, writing.messagesPerFlush), sockets, everyMs });
+  await pause(WARM_MS);
+  const before = await servers.counts();
+  await pause(SWEEP_MS);
+  const after = await servers.counts();
+  servers.tell({ do: 'rest' });
+  return [before, after];
+}
+
+/** Connections that one message is for. */
+function audience({ mode, rooms }: BenchPlan, connections: number): number {
+  if (mode === 'user') return 1;
+  return mode === 'room' ? Math.ceil(connections / rooms) : connections;
+}
+
+function setupFor(
+  { plan, connections, receivers }: Smaller,
+  port: number,
+  first: number,
+  count: number,
+  at: number,
+): ReceiverSetup {
+  const { sources } = plan;
+  const turn = sources.length === 0 ? 0 : at % sources.length;
+  return {
+    mode: 'all',
+    seed: plan.seed,
+    connections,
+    rooms: 1,
+    dialect: plan.dialect,
+    transport: plan.transport,
+    host: '127.0.0.1',
+    port,
+    path: '/sub',
+    first,
+    count,
+    userBase: 0,
+    sizeBytes: plan.sizeBytes,
+    pushOp: Op.PUSH,
+    tellsPlace: false,
+    ordered: false,
+    namesRoom: false,
+    sources: [...sources.slice(turn), ...sources.slice(0, turn)],
+    sampleEvery: connections,
+    dialsPerSecond: undefined,
+    underWay: Math.max(1, Math.floor(UNDER_WAY / receivers.length)),
+    mostUnderWay: Math.max(2, Math.floor(MOST_UNDER_WAY / receivers.length)),
+    churn: 0,
+    slow: 0,
+    reportMs: 100,
+  };
+}
+
+async function settled(fleet: Fleet, connections: number, signal: AbortSignal): Promise<void> {
+  const until = now() + CONNECT_MS;
+  while (fleet.figures().settled < connections && !signal.aborted) {
+    if (now() > until) throw new ImgoError('internal', { detail: 'the bare server did not take the connections' });
+    await pause(LOOK_MS);
+  }
+}
+
+/** So that the next round does not begin beside the end of this one. */
+async function closed(servers: BareServers): Promise<void> {
+  const until = now() + CLOSE_MS;
+  try {
+    while ((await servers.counts()).connections > 0 && now() < until) await pause(LOOK_MS);
+  } catch {
+    // One of them is gone already, and was told of.
+  }
+}

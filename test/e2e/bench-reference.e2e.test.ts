@@ -1,0 +1,105 @@
+// The bare server: the run's own receivers take what it writes, in every dialect and over either transport; what the clients can
+// do alone is found without any server.
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, it, test } from 'vitest';
+import { lookAtMachine } from '../../src/bench/machine.js';
+import type { BenchOptions } from '../../src/bench/options.js';
+import { type BenchPlan, planRun } from '../../src/bench/plan.js';
+import { ratiosOf } from '../../src/bench/reference.js';
+import { pushBytes } from '../../src/bench/wire/served.js';
+
+/** As they are built: they start processes of their own from there. */
+const { runReference } = await import(new URL('../../dist/bench/reference.js', import.meta.url).href);
+const { calibrate } = await import(new URL('../../dist/bench/calibrate.js', import.meta.url).href);
+
+const ASKED: BenchOptions = {
+  mode: 'room',
+  connections: 60,
+  rate: 100,
+  durationMs: 1_000,
+  rooms: 1,
+  sizeBytes: 26,
+  transport: 'tcp',
+  dialect: 'imgo',
+  store: 'memory',
+  windowMs: undefined,
+  seed: 7,
+  connectRate: 'auto',
+  warmupMs: 0,
+  settleMs: 1_000,
+  slow: 0,
+  churn: 0,
+  workers: 2,
+  perProcess: 30,
+  addresses: 'auto',
+  server: undefined,
+  settings: [],
+};
+const planned = (options: Partial<BenchOptions> = {}): BenchPlan => planRun({ ...ASKED, ...options }, lookAtMachine());
+const never = new AbortController().signal;
+
+/** Processes of ours that run this script. */
+function running(script: string): number {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      const [, parent] = /^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+      return Number(parent) === process.pid && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(script);
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+test.each([
+  ['imgo', 'tcp'],
+  ['imgo', 'ws'],
+  ['goim', 'tcp'],
+  ['goim', 'ws'],
+  ['native', 'tcp'],
+  ['native', 'ws'],
+] as const)('%s over %s: connected, flushed, counted', async (dialect, transport) => {
+  const plan = planned({ dialect, transport });
+  const reference = await runReference(plan, never, { flushesPerSecond: 3_000, messagesPerFlush: 4 });
+  expect(reference.connections).toBe(60);
+  expect(reference.flushes).toBeGreaterThan(0);
+  expect(reference.flushBytes).toBe(4 * pushBytes(plan, 1).length);
+  expect(reference.flushesPerCpuSecond).toBeGreaterThan(0);
+  expect(reference.deliveriesPerCpuSecond).toBeCloseTo(4 * reference.flushesPerCpuSecond, 3);
+  expect(reference.connectsPerCpuSecond).toBeGreaterThan(0);
+  expect([running('bare/server.js'), running('receivers.js')]).toEqual([0, 0]);
+});
+
+it('pushes nothing where the plan pushes nothing, and is left out where it connects nobody', async () => {
+  const idle = await runReference(planned({ mode: 'idle' }), never);
+  expect([idle.flushes, idle.flushBytes, idle.flushesPerCpuSecond]).toEqual([0, 0, 0]);
+  expect(idle.connectsPerCpuSecond).toBeGreaterThan(0);
+  expect(await runReference(planned({ mode: 'http' }), never)).toBeUndefined();
+});
+
+it('gives up when the run is cut short, and leaves no process behind', async () => {
+  const controller = new AbortController();
+  const found = runReference(planned(), controller.signal);
+  setTimeout(() => controller.abort(), 300);
+  expect(await found).toBeUndefined();
+  expect([running('bare/server.js'), running('receivers.js')]).toEqual([0, 0]);
+});
+
+it('ratios are of what both have', () => {
+  const bare = { connections: 1, seconds: 1, flushes: 1, flushBytes: 1 };
+  const reference = { ...bare, flushesPerCpuSecond: 100, deliveriesPerCpuSecond: 0, connectsPerCpuSecond: 50 };
+  const server = { cpuSeconds: 1, rssBytes: 1, bytesPerConnection: 1, flushes: 1, loopP99Ms: 0 };
+  const connections = { target: 1, open: 1, failed: {}, seconds: 1, perSecond: 1 };
+  const connectMs = { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
+  const result = {
+    server: { ...server, flushesPerCpuSecond: 80, deliveriesPerCpuSecond: 10 },
+    connections: { ...connections, perCpuSecond: 0, connectMs },
+  };
+  expect(ratiosOf(reference, result)).toEqual({ flushes: 0.8, deliveries: null, connects: null });
+});
+
+test.each(['tcp', 'ws'] as const)('what clients can count over %s, and how exactly they send', async (transport) => {
+  const found = await calibrate(planned({ transport }));
+  expect(found.framesPerCpuSecond).toBeGreaterThan(0);
+  expect(found.pacedWithinMs).toBeGreaterThanOrEqual(0);
+  expect(Number.isFinite(found.framesPerCpuSecond) && Number.isFinite(found.pacedWithinMs)).toBe(true);
+});
