@@ -4,6 +4,7 @@ import { Page, stepsOf } from './console.js';
 
 const PAGES = [
   'README.md',
+  'docs/benchmarking.md',
   'docs/client.md',
   'docs/configuration.md',
   'docs/http.md',
