@@ -48,6 +48,8 @@ interface Comet extends CometFigures {
 
 export class NodesWatch {
   readonly #http: HttpCaller;
+  /** What each comet said last, by node and incarnation: one that is too busy to answer, or has ended, keeps its counts. */
+  readonly #known = new Map<string, Comet>();
   #latest: NodesFigures | undefined;
   #asking: Promise<NodesFigures | undefined> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -81,10 +83,11 @@ export class NodesWatch {
     try {
       const { status, json } = await this.#http.call('GET', '/v1/nodes', '', DEADLINE_MS);
       if (status !== 200 || !Array.isArray(json['items'])) return undefined;
-      const comets = (json['items'] as unknown[]).flatMap((item) =>
-        isJsonObject(item) && isJsonObject(item['comet']) ? [item['comet'] as unknown as Comet] : [],
-      );
-      this.#latest = addUp(comets);
+      for (const item of json['items'] as unknown[]) {
+        if (!isJsonObject(item) || !isJsonObject(item['comet'])) continue;
+        this.#known.set(`${item['node']}/${item['incarnation']}`, item['comet'] as unknown as Comet);
+      }
+      this.#latest = addUp([...this.#known.values()]);
       return this.#latest;
     } catch {
       return undefined;
@@ -107,7 +110,7 @@ function addUp(comets: readonly Comet[]): NodesFigures {
       sweepMs: most(({ sweepMs }) => sweepMs),
       ringBytes: topics.reduce((sum, { ringBytes }) => sum + ringBytes, 0),
       lagging: topics.reduce((sum, { lagging }) => sum + lagging, 0),
-      gaps: count('gaps') + count('gaps_untold'),
+      gaps: count('gaps') + count('topics_gaps_log'),
       reasons,
     },
     comets: comets.map(({ node, connections, cpuSeconds, rssBytes, loopP99Ms }) => {
