@@ -1,6 +1,6 @@
 /** The account of a run: from what was counted, audited and used to the object that `--json` prints. */
 import { judge } from './assertions.js';
-import type { BenchResult } from './figures.js';
+import type { BenchResult, Calibration } from './figures.js';
 import type { FleetFigures } from './fleet.js';
 import type { HttpDrive } from './http.js';
 import { percentilesOf } from './latencies.js';
@@ -40,6 +40,7 @@ export interface Found {
   readonly http: HttpDrive | undefined;
   readonly tellsPlace: boolean;
   readonly cutShort: string | null;
+  readonly calibration: Calibration | null;
 }
 
 /** A run's end. */
@@ -120,7 +121,7 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
       sentLate: ratio(offer.lateness.late, offer.counts.offered),
       saturated: { is: false, reasons: [] },
     },
-    calibration: null,
+    calibration: found.calibration,
     reference: null,
     http: http?.figures(serverCpu) ?? null,
     assertions: [],

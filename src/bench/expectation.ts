@@ -54,7 +54,7 @@ export function messagesPerFlush(expectation: Expectation | undefined): number {
 }
 
 /** Messages a second that one connection gets. */
-function messagesOfOne({ mode, rate, rooms, connections }: BenchOptions): number {
+export function messagesOfOne({ mode, rate, rooms, connections }: BenchOptions): number {
   const room = rate / Math.max(1, rooms);
   const user = rate / Math.max(1, connections);
   switch (mode) {

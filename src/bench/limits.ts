@@ -4,6 +4,7 @@
  * a million connections, WebSocket with 3,000: the private memory of the processes, and the kernel's for their sockets.
  */
 import { type AddressPool, usablePorts } from './addresses.js';
+import { messagesOfOne } from './expectation.js';
 import { type Layout, layoutOf, receiverDescriptors, serverDescriptors } from './layout.js';
 import type { Machine } from './machine.js';
 import type { BenchOptions, BenchTransport } from './options.js';
@@ -28,8 +29,9 @@ const SESSION_BYTES: Record<BenchTransport, number> = { tcp: 3_840, ws: 8_192 };
 const SOCKET_BYTES = 5_120;
 /** The coordinator's share: a token, until it is used. */
 const TOKEN_BYTES = 128;
-/** The least that a segment takes of a socket's buffer, whatever is in it. */
-const SEGMENT_BYTES = 1_280;
+/** What is not read waits in the kernel, in whole pages, up to what a socket's buffer is by default. */
+const PAGE_BYTES = 4_096;
+const RECEIVE_BUFFER = 131_072;
 /** A Node process that uses its pool; and its files that are no connections. */
 const THREADS = 11;
 const FILES = 40;
@@ -105,18 +107,24 @@ export function limitsOf(options: BenchOptions, machine: Machine, pool: AddressP
       change: () => (options.addresses === 'auto' ? 'net.ipv4.ip_local_port_range' : '--addresses auto'),
     });
   }
-  if (options.mode === 'room' || options.mode === 'all' || options.mode === 'mix') {
+  const unread = options.slow * unreadBytes(options);
+  if (unread > 0) {
     limits.push({
-      name: 'socket buffers (tcp_mem)',
+      name: 'socket buffers of slow readers',
       here: machine.tcpMemBytes,
       unit: 'bytes',
-      // What every connection may have waiting at once, when the receivers are behind by one sweep.
-      needed: (connections) => connections * SEGMENT_BYTES,
+      needed: (connections) => connections * unread,
       change: (needed) =>
-        `sysctl -w net.ipv4.tcp_mem="${[0.5, 0.75, 1].map((part) => round((part * needed) / 2_048)).join(' ')}"`,
+        `sysctl -w net.ipv4.tcp_mem="${[1, 1.5, 2].map((part) => round((part * needed) / PAGE_BYTES)).join(' ')}"`,
     });
   }
   return limits;
+}
+
+/** What a connection that stops reading has waiting at the end. */
+function unreadBytes(options: BenchOptions): number {
+  const bytes = (messagesOfOne(options) * options.durationMs * options.sizeBytes) / 1_000;
+  return Math.min(RECEIVE_BUFFER, Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
 }
 
 /** Bytes that the run uses on this machine. */

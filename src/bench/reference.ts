@@ -69,6 +69,26 @@ export async function runReference(
   };
 }
 
+/** A run with bare sockets beside it, written to as the run did. Without them it stays as it is, and says why. */
+export async function withReference(result: BenchResult, signal: AbortSignal): Promise<BenchResult> {
+  const { delivered, warmup, seconds, server, plan } = result;
+  const writing: Writing | undefined =
+    server.flushes === 0
+      ? expected(plan.expectation)
+      : {
+          flushesPerSecond: server.flushes / Math.max(1e-3, seconds.measure + seconds.settle),
+          messagesPerFlush: (delivered - warmup.delivered) / server.flushes,
+        };
+  try {
+    const reference = await runReference(plan, signal, writing);
+    if (reference === undefined) return result;
+    return { ...result, reference: { ...reference, ratios: ratiosOf(reference, result) } };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { ...result, notes: [...result.notes, `bare sockets could not be measured: ${why}`] };
+  }
+}
+
 /** The run's figures to the bare ones. null: one of the two does not have it. */
 export function ratiosOf(
   reference: Reference,

@@ -7,6 +7,7 @@ import { Op } from '../protocol/frame.js';
 import { type Mark, resultOf } from './account.js';
 import { membersOf } from './aims.js';
 import { broken } from './assertions.js';
+import { calibrate } from './calibrate.js';
 import { Cut } from './cut.js';
 import type { BenchResult, BenchSample } from './figures.js';
 import { Fleet } from './fleet.js';
@@ -18,6 +19,7 @@ import { NodesWatch } from './nodes.js';
 import { Offer, type Schedule } from './offer.js';
 import type { RunParts } from './parts.js';
 import { pushApi } from './push.js';
+import { withReference } from './reference.js';
 import { ownTarget, runningTarget, type Target } from './target.js';
 import { makeTokens, TOKENS_A_CALL } from './tokens.js';
 import { GOIM_OPERATION } from './wire/wire.js';
@@ -44,11 +46,29 @@ const MANY = 100_000;
 const CUT_SHORT_MS = 5_000;
 /** Between the order to receivers and the first message. */
 const LEAD_MS = 100;
+const TICK_MS = 1_000;
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** @throws ImgoError internal: the server or a receiver did not start; what its API refused */
 export async function runBench(parts: RunParts): Promise<BenchResult> {
+  const result = await measured(parts);
+  // What the run started is gone: bare sockets have the machine for themselves.
+  if (!parts.reference || result.cutShort !== null) return result;
+  const last = result.samples.at(-1);
+  const from = now();
+  const ticker = setInterval(() => {
+    const phaseSeconds = (now() - from) / 1_000;
+    if (last !== undefined) parts.onSample({ ...last, seconds: last.seconds + phaseSeconds, phaseSeconds });
+  }, TICK_MS);
+  try {
+    return await withReference(result, parts.signal);
+  } finally {
+    clearInterval(ticker);
+  }
+}
+
+async function measured(parts: RunParts): Promise<BenchResult> {
   const cut = new Cut(parts.signal);
   const target = parts.access === undefined ? await ownTarget(parts.plan, parts.launcher) : runningTarget(parts.access);
   void target.ended.then((why) => cut.short(why));
@@ -102,6 +122,8 @@ class Run {
     this.#meter.start();
     this.#meter.enter('preflight');
     this.#fleet.setUp((first, count, at) => this.#setup(first, count, at));
+    this.#meter.enter('calibrate');
+    const calibration = plan.expectation === undefined ? null : await calibrate(plan);
     const idle = await this.#mark();
     if (plan.mode !== 'http') await this.#giveTokens();
     this.#meter.enter('connect');
@@ -127,6 +149,7 @@ class Run {
       http: this.#http,
       tellsPlace: this.#tellsPlace,
       cutShort: this.#cut.why,
+      calibration,
     });
   }
 

@@ -89,7 +89,7 @@ describe('a machine that cannot', () => {
     ['few server processes', { workers: 3 }, {}, 'descriptors of a server process'],
     ['few addresses', { addresses: '127.0.8.0/28' }, {}, 'ports of loopback'],
     ['a firewall that tracks', {}, { conntrack: 262_144 }, 'tracked connections'],
-    ['tcp_mem', {}, { tcpMemBytes: 200 * 2 ** 20 }, 'socket buffers (tcp_mem)'],
+    ['tcp_mem', { slow: 0.1 }, { tcpMemBytes: 200 * 2 ** 20 }, 'socket buffers of slow readers'],
     ['a server elsewhere', { server: 'http://192.0.2.1:7172' }, {}, 'ports to the server'],
   ];
 
