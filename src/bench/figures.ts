@@ -12,7 +12,9 @@ export type BenchPhase =
   | 'measure'
   | 'settle'
   | 'audit'
-  | 'verdict';
+  | 'verdict'
+  /** Bare sockets; told, but no sample of the result. */
+  | 'reference';
 
 /** Latencies: how many in each millisecond, [ms, count], in order. They add up across processes. */
 export type Latencies = readonly (readonly [ms: number, count: number])[];

@@ -59,7 +59,8 @@ export async function runBench(parts: RunParts): Promise<BenchResult> {
   const from = now();
   const ticker = setInterval(() => {
     const phaseSeconds = (now() - from) / 1_000;
-    if (last !== undefined) parts.onSample({ ...last, seconds: last.seconds + phaseSeconds, phaseSeconds });
+    if (last !== undefined)
+      parts.onSample({ ...last, phase: 'reference', seconds: last.seconds + phaseSeconds, phaseSeconds });
   }, TICK_MS);
   try {
     return await withReference(result, parts.signal);
