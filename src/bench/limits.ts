@@ -1,7 +1,8 @@
 /**
  * What may be in the way of so many connections: each limit of the machine with what is there, what a run needs, and the knob
- * that moves it. Memory was measured, not guessed: Linux 6.18, x64, Node 24; TCP with 56 processes on either side and up to
- * a million connections, WebSocket with 3,000: the private memory of the processes, and the kernel's for their sockets.
+ * that moves it. Memory was measured, not guessed: Linux 6.18, x64, Node 24; over TCP with 56 processes on either side and up to
+ * 800,000 connections, over WebSocket by what 3,000 take more than 1,000: the private memory of the processes, and the kernel's
+ * for their sockets.
  */
 import { type AddressPool, usablePorts } from './addresses.js';
 import { messagesOfOne } from './expectation.js';
@@ -19,7 +20,7 @@ export interface Limit {
   readonly change: (needed: number) => string;
 }
 
-/** A process by itself; the coordinator with all that is shared, and what the machine needs to stay well. */
+/** A process for connections by itself; the coordinator, the server's main process and all that is shared. */
 const RECEIVER_BYTES = 10 * 2 ** 20;
 const SERVER_BYTES = 17 * 2 ** 20;
 const BASE_BYTES = 256 * 2 ** 20;
