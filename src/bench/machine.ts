@@ -90,19 +90,6 @@ export function lookAtMachine(read: ReadText = readHere): Machine {
   };
 }
 
-/** CPU seconds and resident bytes of processes, those they share counted once; what has ended is left out. */
-export function usageOf(pids: readonly number[]): { readonly cpuSeconds: number; readonly rssBytes: number } {
-  let ticks = 0;
-  let kib = 0;
-  for (const pid of pids) {
-    const stat = readHere(`/proc/${pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
-    kib += Number(/^Pss:\s+(\d+) kB/m.exec(readHere(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
-  }
-  return { cpuSeconds: ticks / 100, rssBytes: kib * 1_024 };
-}
-
 /** A process and all that it started. */
 export function processTree(root: number): readonly number[] {
   const pids = [root];
