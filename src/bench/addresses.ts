@@ -33,11 +33,20 @@ export function addressPool(text: string): AddressPool {
   return pool(address - (address % size), size);
 }
 
-/** As many addresses as so many connections want, at most all of the pool. */
-export function sourcesFor(from: AddressPool, connections: number, sourcePorts: number): readonly string[] {
+/**
+ * As many addresses as so many connections want, at most all of the pool. `seed` says which ones: the ports of a run that
+ * ended a minute ago are not free yet, and the next run is not to wait for them.
+ */
+export function sourcesFor(
+  from: AddressPool,
+  connections: number,
+  sourcePorts: number,
+  seed: number,
+): readonly string[] {
   const each = Math.min(PER_SOURCE, usablePorts(sourcePorts));
   const count = Math.min(from.limit, Math.ceil(connections / each));
-  return Array.from({ length: count }, (_, index) => from.at(index));
+  const first = (seed * count) % (from.limit - count + 1);
+  return Array.from({ length: count }, (_, index) => from.at(first + index));
 }
 
 /** Ports of one address that dial without a search. */

@@ -43,7 +43,7 @@ export function planRun(options: BenchOptions, machine: Machine): BenchPlan {
     ...options,
     workers: layout.workers,
     receivers: shares(connections, layout.receivers),
-    sources: layout.where === 'elsewhere' ? [] : sourcesFor(pool, connections, machine.sourcePorts),
+    sources: layout.where === 'elsewhere' ? [] : sourcesFor(pool, connections, machine.sourcePorts, options.seed),
     backlog: Math.max(1, layout.workers) * Math.min(LISTEN_BACKLOG, machine.somaxconn, machine.synBacklog),
     needsBytes: memoryFor(options, layout, connections),
     needsFiles: filesFor(layout, connections),

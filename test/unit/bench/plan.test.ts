@@ -156,13 +156,23 @@ describe('a machine that cannot', () => {
 
 describe('addresses', () => {
   it('are taken from the part of loopback that was named', () => {
-    expect(plan({ connections: 5_000, addresses: '127.0.8.0/24' }).sources).toEqual([
-      '127.0.8.1',
-      '127.0.8.2',
-      '127.0.8.3',
-    ]);
+    const three = ['127.0.8.1', '127.0.8.2', '127.0.8.3'];
+    expect(plan({ connections: 5_000, addresses: '127.0.8.0/24', seed: 0 }).sources).toEqual(three);
     expect(plan({ connections: 5_000, addresses: '127.9.9.9' }).sources).toEqual(['127.9.9.9']);
-    expect(plan({ connections: 1_000_000, addresses: '127.0.0.0/8' }).sources).toContain('127.0.1.250');
+    expect(plan({ connections: 1_000_000, addresses: '127.0.0.0/8', seed: 0 }).sources).toContain('127.0.1.250');
+  });
+
+  it('are others for a run with another seed: ports of the last one are not free yet', () => {
+    const [first, next] = [
+      plan({ connections: 100_000, seed: 8 }).sources,
+      plan({ connections: 100_000, seed: 9 }).sources,
+    ];
+    expect([first.length, next.length]).toEqual([50, 50]);
+    expect(next.filter((one) => first.includes(one))).toEqual([]);
+    for (const seed of [1, 7, 999_999, 2 ** 31 - 1]) {
+      const { sources } = plan({ connections: 5_000, addresses: '127.0.8.0/30', seed });
+      expect(sources.every((one) => one.startsWith('127.0.8.'))).toBe(true);
+    }
   });
 
   test.each(['10.0.0.0/8', '126.0.0.0/7', '127.0.0.1/33', '127.0.0.300', 'loopback', '::1'])(
