@@ -23,6 +23,6 @@ export function marksOf(
   if (machine.steal > STEAL) marks.push(`steal ${percent(machine.steal)}`);
   if (machine.swappedBytes > 0) marks.push('swapping');
   if (machine.listenDrops > 0) marks.push(`listen drops ${count(machine.listenDrops)}`);
-  if (machine.retransmits > 0) marks.push(`retransmits ${count(machine.retransmits)}`);
+  if (machine.retransmits > 0) marks.push(`TCP sent again ${count(machine.retransmits)}`);
   return marks;
 }

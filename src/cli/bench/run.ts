@@ -31,8 +31,7 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
   const assertions = parseAssertions(flags.assert ?? []);
   const { html, out, server } = flags;
   await checkFiles([html, out]);
-  const { readResult } = await import('../../bench/result-file.js');
-  const earlier = flags.compare === undefined ? undefined : await readResult(flags.compare);
+  const earlier = flags.compare === undefined ? undefined : await earlierResult(flags.compare);
   if (asked.settings.length > 0) await checkSettings(asked.settings);
   const target = server === undefined ? undefined : await import('./target.js');
   const api = target?.namedServer({ ...flags, server: server as string }, output);
@@ -63,9 +62,9 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
     },
     output,
   );
+  const ended = exitStatus(result) || (result.cutShort === null ? Exit.OK : Exit.RUNTIME);
+  process.exitCode = stop.signal.aborted ? Exit.INTERRUPTED : ended;
   await report(result, { html, out, earlier }, output);
-  if (stop.signal.aborted) process.exitCode = Exit.INTERRUPTED;
-  else process.exitCode = exitStatus(result) || (result.cutShort === null ? Exit.OK : Exit.RUNTIME);
 }
 
 /** What a server of this run's own would say to its settings. */
@@ -121,6 +120,12 @@ async function checkFiles(files: readonly (string | undefined)[]): Promise<void>
   for (const file of named) await checkWritable(file);
 }
 
+async function earlierResult(file: string): Promise<BenchResult> {
+  const { readResult } = await import('../../bench/result-file.js');
+  return readResult(file);
+}
+
+/** Said first, then written: what was measured is not lost to a disk that is full. */
 async function report(
   result: BenchResult,
   to: {
@@ -130,17 +135,21 @@ async function report(
   },
   output: Output,
 ): Promise<void> {
+  if (output.json) await output.object(result);
+  else await sayResult(result, to.earlier, output);
   if (to.out !== undefined) await writeFile(to.out, `${JSON.stringify(result)}\n`);
   if (to.html !== undefined) {
     const { htmlReport } = await import('../../bench/report/html.js');
     await writeFile(to.html, htmlReport(result, to.earlier));
   }
-  if (output.json) return output.object(result);
+}
+
+async function sayResult(result: BenchResult, earlier: BenchResult | undefined, output: Output): Promise<void> {
   const { resultLines } = await import('../../bench/report/text.js');
-  for (const line of resultLines(result)) await output.line(localise(line));
-  if (to.earlier !== undefined) {
+  for (const line of resultLines(result, Number(process.exitCode))) await output.line(localise(line));
+  if (earlier !== undefined) {
     const { compareRuns, comparisonLines } = await import('../../bench/compare.js');
-    const lines = comparisonLines(to.earlier, result, compareRuns(to.earlier, result));
+    const lines = comparisonLines(earlier, result, compareRuns(earlier, result));
     for (const line of lines) await output.line(localise(line));
   }
 }

@@ -10,7 +10,7 @@ export interface GroupMoment extends GroupUsage {
   readonly cores: number;
 }
 
-/** A moment of a run. Rates are of the last second. */
+/** A moment of a run. Rates are of the last second, those of flushes of the last five. */
 export interface Moment {
   readonly phase: BenchPhase;
   readonly phaseSeconds: number;
@@ -49,6 +49,8 @@ export interface Moment {
 
 /** Samples closer than this tell no rate. */
 const APART_SECONDS = 0.5;
+/** What the server says of itself comes in steps: its rates are of so many seconds. */
+const SERVER_SECONDS = 5;
 /** Seconds that are drawn. */
 const KEPT = 120;
 
@@ -59,9 +61,8 @@ export class Track {
   readonly #done: { phase: BenchPhase; seconds: number }[] = [];
   readonly #delivered: number[] = [];
   readonly #p99: number[] = [];
-  /** The last sample that rates were counted to, and the one before it. */
-  #to: BenchSample | undefined;
-  #from: BenchSample | undefined;
+  /** The last samples that rates are counted between, oldest first. */
+  readonly #between: BenchSample[] = [];
   #last: BenchSample | undefined;
 
   constructor(plan: BenchPlan, cores: number) {
@@ -76,9 +77,10 @@ export class Track {
       this.#done.push({ phase: last.phase, seconds });
     }
     this.#last = sample;
-    if (this.#to === undefined || sample.seconds - this.#to.seconds >= APART_SECONDS) {
-      this.#from = this.#to;
-      this.#to = sample;
+    const to = this.#between.at(-1);
+    if (to === undefined || sample.seconds - to.seconds >= APART_SECONDS) {
+      this.#between.push(sample);
+      if (this.#between.length > SERVER_SECONDS + 1) this.#between.shift();
       if (sample.phase === 'warmup' || sample.phase === 'measure' || sample.phase === 'settle') {
         keep(this.#delivered, this.#rate('delivered'));
         if (sample.latencyMs !== null) keep(this.#p99, sample.latencyMs.p99);
@@ -90,8 +92,8 @@ export class Track {
   #moment(sample: BenchSample): Moment {
     const { phase, phaseSeconds, seconds, open, latencyMs, fanOut, machine } = sample;
     const connectsPerSecond = this.#rate('open');
-    const flushesPerSecond = this.#per((one) => one.fanOut.flushes);
-    const messages = this.#per((one) => one.fanOut.deliveries);
+    const flushesPerSecond = this.#per((one) => one.fanOut.flushes, SERVER_SECONDS);
+    const messages = this.#per((one) => one.delivered, SERVER_SECONDS);
     const [server, client, coordinator] = (['server', 'client', 'coordinator'] as const).map((group) => ({
       ...sample[group],
       cores: this.#per((one) => one[group].cpuSeconds),
@@ -139,11 +141,12 @@ export class Track {
     return this.#per((sample) => sample[figure]);
   }
 
-  /** How much a count grew in a second; what went down (a process ended) did not grow. */
-  #per(figure: (sample: BenchSample) => number): number {
-    if (this.#from === undefined || this.#to === undefined) return 0;
-    const seconds = this.#to.seconds - this.#from.seconds;
-    return Math.max(0, figure(this.#to) - figure(this.#from)) / seconds;
+  /** How much a count grew in a second, of the last `seconds`; what went down (a process ended) did not grow. */
+  #per(figure: (sample: BenchSample) => number, seconds = 1): number {
+    const to = this.#between.at(-1);
+    const from = this.#between.at(-1 - seconds) ?? this.#between[0];
+    if (from === undefined || to === undefined || from === to) return 0;
+    return Math.max(0, figure(to) - figure(from)) / (to.seconds - from.seconds);
   }
 }
 

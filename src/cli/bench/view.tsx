@@ -121,7 +121,7 @@ function Connections(props: ViewProps) {
       texts={[
         `${count(moment.open)} of ${count(connections)}`,
         columns >= 80 || connecting ? bar(moment.open / connections, barWidth(columns), unicode) : undefined,
-        connecting || plan.churn > 0 ? `${short(moment.connectsPerSecond)}/s` : undefined,
+        connecting ? `${short(moment.connectsPerSecond)}/s` : undefined,
         connecting && moment.leftMs !== undefined ? `${time(moment.leftMs)} left` : undefined,
       ]}
     />

@@ -85,7 +85,7 @@ describe('a moment', () => {
       'steal 3 %',
       'swapping',
       'listen drops 2',
-      'retransmits 3',
+      'TCP sent again 3',
     ]);
   });
 
