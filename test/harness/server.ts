@@ -38,8 +38,14 @@ export async function startServer(args: readonly string[], env: NodeJS.ProcessEn
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-200_000);
   });
+  // A campaign that breaks off leaves no server behind.
+  const endWithUs = (): void => void child.kill('SIGKILL');
+  process.once('exit', endWithUs);
   const ended = new Promise<number | NodeJS.Signals | null>((resolve) => {
-    child.once('exit', (code, signal) => resolve(signal ?? code));
+    child.once('exit', (code, signal) => {
+      process.removeListener('exit', endWithUs);
+      resolve(signal ?? code);
+    });
   });
   const ready = await new Promise<Ready>((resolve, reject) => {
     let stdout = '';
