@@ -78,8 +78,15 @@ export async function ownTarget(plan: BenchPlan, launcher: string): Promise<Targ
   child.stderr.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-MOST_SAID);
   });
+  // A second Ctrl-C waits for nothing; the server is of a session of its own and would stay.
+  const leave = () => {
+    child.kill('SIGTERM');
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once('exit', leave);
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
+      process.off('exit', leave);
       rmSync(folder, { recursive: true, force: true });
       resolve(`the server ended (${signal ?? code}) ${said.trim()}`.trim());
     });

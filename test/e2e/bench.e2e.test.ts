@@ -1,6 +1,7 @@
 // `imgo bench` as it is typed: a small run against a server of its own, and what it says.
 import { spawn } from 'node:child_process';
-import { expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { expect, it, vi } from 'vitest';
 import { LAUNCHER } from '../harness/server.js';
 
 interface Ran {
@@ -55,6 +56,33 @@ it('is cut short by Ctrl-C with the account of what there was', async () => {
   expect(result.accepted).toBeLessThan(2_400);
   expect([result.lost, result.duplicates, result.outOfOrder]).toEqual([0, 0, 0]);
 });
+
+it('ends at once when it is interrupted again, and leaves no server behind', async () => {
+  const child = spawn(LAUNCHER, ['bench', '-c', '20', '-d', '60s', '--warmup', '0'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const closed = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  await new Promise<void>((resolve) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (/MEASURE\s+[1-9]/.test(chunk.toString())) resolve();
+    });
+  });
+  const pids = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ').map(Number);
+  expect(pids.length).toBeGreaterThan(1);
+  child.kill('SIGINT');
+  child.kill('SIGTERM');
+  expect(await closed).toBe(130);
+  await vi.waitFor(() => expect(pids.filter(isAlive)).toEqual([]), { timeout: 30_000, interval: 50 });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 it('says what it cannot do before it starts anything', async () => {
   const { status, stderr, stdout } = await bench('--conns', '100000000');
