@@ -107,7 +107,8 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
     },
     server: {
       cpuSeconds: serverCpu,
-      rssBytes: ended.server.rssBytes,
+      // A server that has died holds nothing any more; what it held is in the samples.
+      rssBytes: ended.server.rssBytes || most(meter, (sample) => sample.server.rssBytes),
       bytesPerConnection: ratio(connected.server.rssBytes - idle.server.rssBytes, connected.clients.open),
       deliveriesPerCpuSecond: ratio(measured, serverCpu),
       flushesPerCpuSecond: ratio(flushes, serverCpu),

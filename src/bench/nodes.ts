@@ -105,7 +105,7 @@ function addUp(comets: readonly Comet[]): NodesFigures {
   return {
     fanOut: {
       flushes: count('flushes'),
-      deliveries: count('deliveries'),
+      deliveries: count('deliveries') + count('topics_deliveries'),
       windowMs: most(({ windowMs }) => windowMs),
       sweepMs: most(({ sweepMs }) => sweepMs),
       ringBytes: topics.reduce((sum, { ringBytes }) => sum + ringBytes, 0),

@@ -166,7 +166,8 @@ class Run {
   }
 
   async #mark(): Promise<Mark> {
-    const [clients, nodes] = await Promise.all([this.#fleet.report(), this.#nodes?.ask()]);
+    const [clients, answered] = await Promise.all([this.#fleet.report(), this.#nodes?.ask()]);
+    const nodes = answered ?? this.#nodes?.latest;
     return { at: now(), server: this.#meter.server(), client: this.#meter.client(), clients, nodes };
   }
 
