@@ -13,22 +13,8 @@ const FLAGS = ['--max-semi-space-size=1'];
 const REPORT_MS = 5_000;
 const AUDIT_MS = 120_000;
 
-/** All receivers together; counts of a process that died are those it told last. */
-export interface FleetFigures {
-  readonly open: number;
-  readonly settled: number;
-  readonly failed: Readonly<Record<string, number>>;
-  readonly received: number;
-  readonly bytes: number;
-  readonly redelivered: number;
-  readonly gaps: number;
-  readonly foreign: number;
-  readonly churned: number;
-  readonly lastAt: number;
-  /** The busiest event loop. */
-  readonly loop: number;
-  readonly loopP99Ms: number;
-}
+/** All receivers together, the busiest event loop of them; counts of a process that died are those it told last. */
+export type FleetFigures = Omit<ReceiverFigures, 'latencies' | 'connectMs'>;
 
 interface Receiver {
   readonly child: ChildProcess;
