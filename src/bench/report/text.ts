@@ -124,14 +124,14 @@ function percentiles({ p50, p90, p99, p999, max }: Percentiles): string {
   return `p50 ${time(p50)}  p90 ${time(p90)}  p99 ${time(p99)}  p99.9 ${time(p999)}  max ${time(max)}`;
 }
 
-function connectWords({ connections, server }: BenchResult): string {
+function connectWords({ connections }: BenchResult): string {
   const { connectMs, perSecond, perCpuSecond } = connections;
-  const each = server.cpuSeconds > 0 && perCpuSecond > 0 ? ` · ${short(perCpuSecond)}/cpu·s of the server` : '';
+  const each = perCpuSecond > 0 ? ` · ${short(perCpuSecond)}/cpu·s of the server` : '';
   return `${short(perSecond)}/s${each} · p50 ${time(connectMs.p50)}  p99 ${time(connectMs.p99)}  max ${time(connectMs.max)}`;
 }
 
 function serverWords({ server, offered, connections }: BenchResult): string {
-  if (server.cpuSeconds === 0) return 'its processes cannot be seen from here: no CPU, no memory';
+  if (server.rssBytes === 0) return 'its processes cannot be seen from here: no CPU, no memory';
   return [
     `${short(server.cpuSeconds)} cpu·s`,
     ...(offered > 0

@@ -114,7 +114,7 @@ test('what a mode does not have is not there', () => {
   for (const word of ['load', 'integrity', 'latency', 'reference', 'accepted', 'deliveries/cpu·s']) {
     expect(text).not.toContain(`  ${word} `);
   }
-  const unseen = { ...idle, server: { ...result.server, cpuSeconds: 0 } };
+  const unseen = { ...idle, server: { ...result.server, rssBytes: 0, cpuSeconds: 0 } };
   expect(resultLines(unseen).join('\n')).toContain('its processes cannot be seen from here');
 });
 
