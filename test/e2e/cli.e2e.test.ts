@@ -383,8 +383,15 @@ describe('listen', () => {
   });
 
   it('ends quietly when nobody reads on, and leaves no good token behind', async () => {
-    for (const n of ['1', '2', '3']) await run(['push', '--user', 's3', n]);
-    const { status, stdout, stderr } = await shell('imgo listen --user s3 | head -1');
+    await run(['push', '--user', 's3', '0']);
+    const piped = shell('imgo listen --user s3 | head -1');
+    // Only who writes finds out that nobody reads: lines that the pipe took before its reader left say nothing.
+    let ended = false;
+    void piped.finally(() => {
+      ended = true;
+    });
+    for (let n = 1; !ended; n++) await run(['push', '--user', 's3', String(n)]);
+    const { status, stdout, stderr } = await piped;
     expect(status).toBe(0);
     expect(lines(stdout)).toHaveLength(1);
     expect(stderr).not.toContain('✖');
