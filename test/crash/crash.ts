@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Account, account, type ReceiverPlan } from '../harness/account.js';
+import { type Account, account, missing, type ReceiverPlan } from '../harness/account.js';
 import { Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { call, type Job, Pusher } from '../harness/pusher.js';
 import { seededRandom } from '../harness/random.js';
@@ -83,6 +83,7 @@ async function campaign(): Promise<boolean> {
     native.foreign +
     rooms.lost +
     rooms.outOfOrder +
+    result.broadcasts.lost +
     result.broadcasts.outOfOrder +
     legacy.foreign +
     result.idsReused +
@@ -180,8 +181,7 @@ async function settle(plans: readonly ReceiverPlan[]): Promise<Account> {
       readJournal<ReceiverLine>(join(folder, 'received.ndjson')),
       plans,
     );
-    const missing = result.native.lost + result.rooms.lost + result.legacy.lost;
-    if (missing === 0 || Date.now() > deadline) return result;
+    if (missing(result) === 0 || Date.now() > deadline) return result;
   }
 }
 

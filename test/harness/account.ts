@@ -13,6 +13,15 @@ export interface ReceiverPlan {
   readonly rooms: readonly string[];
 }
 
+/** Of native clients, from where they joined for the first time. */
+interface TopicAccount {
+  expected: number;
+  delivered: number;
+  gapped: number;
+  lost: number;
+  outOfOrder: number;
+}
+
 export interface Account {
   /** Accepted pushes by target kind. */
   accepted: { user: number; room: number; all: number };
@@ -30,8 +39,8 @@ export interface Account {
     wrongPayload: number;
     foreign: number;
   };
-  rooms: { expected: number; delivered: number; gapped: number; lost: number; outOfOrder: number };
-  broadcasts: { delivered: number; outOfOrder: number };
+  rooms: TopicAccount;
+  broadcasts: TopicAccount;
   legacy: { receivers: number; expected: number; delivered: number; lost: number; duplicates: number; foreign: number };
   /** Ids that stood for two payloads. */
   idsReused: number;
@@ -66,7 +75,7 @@ export function account(
       foreign: 0,
     },
     rooms: { expected: 0, delivered: 0, gapped: 0, lost: 0, outOfOrder: 0 },
-    broadcasts: { delivered: 0, outOfOrder: 0 },
+    broadcasts: { expected: 0, delivered: 0, gapped: 0, lost: 0, outOfOrder: 0 },
     legacy: { receivers: 0, expected: 0, delivered: 0, lost: 0, duplicates: 0, foreign: 0 },
     idsReused: 0,
     pushedOnceStoredTwice: 0,
@@ -179,34 +188,27 @@ export function account(
         note(`${receiver.who}: a message of a legacy API to ${target} is missing`);
       }
     }
-    for (const room of receiver.rooms) judgeRoom(receiver.who, room, mine);
-    judgeBroadcasts(receiver.who, mine);
+    for (const room of receiver.rooms) judgeTopic(result.rooms, receiver.who, `room:${room}`, mine);
+    judgeTopic(result.broadcasts, receiver.who, 'all', mine);
   }
 
-  function judgeRoom(who: string, room: string, mine: readonly ReceiverLine[]): void {
-    const log = `room:${room}`;
-    const joined = mine.find((line) => line.ev === 'joined' && line.room === room);
+  function judgeTopic(topic: TopicAccount, who: string, log: string, mine: readonly ReceiverLine[]): void {
+    const joined = mine.find((line) => line.ev === 'joined' && line.log === log);
     if (joined === undefined || joined.ev !== 'joined') return;
     const pushed = mine.filter((line): line is Push => line.ev === 'push' && line.log === log);
-    result.rooms.outOfOrder += disorder(who, pushed);
+    topic.outOfOrder += disorder(who, pushed);
     const seen = new Set(pushed.map((push) => push.id));
     const gaps = mine.filter((line): line is Gap => line.ev === 'gap' && line.log === log);
     for (const id of accepted.get(log)?.keys() ?? []) {
       if (compareIds(id, joined.head) <= 0) continue;
-      result.rooms.expected++;
-      if (seen.has(id)) result.rooms.delivered++;
-      else if (covered(gaps, id)) result.rooms.gapped++;
+      topic.expected++;
+      if (seen.has(id)) topic.delivered++;
+      else if (covered(gaps, id)) topic.gapped++;
       else {
-        result.rooms.lost++;
+        topic.lost++;
         note(`${who}: ${log}@${id} is missing`);
       }
     }
-  }
-
-  function judgeBroadcasts(who: string, mine: readonly ReceiverLine[]): void {
-    const pushed = mine.filter((line): line is Push => line.ev === 'push' && line.log === 'all');
-    result.broadcasts.delivered += pushed.length;
-    result.broadcasts.outOfOrder += disorder(who, pushed);
   }
 
   function disorder(who: string, pushed: readonly Push[]): number {
@@ -249,6 +251,11 @@ export function account(
       legacy.duplicates += Math.max(0, count - 1);
     }
   }
+}
+
+/** What has not arrived where it was owed; or not yet. */
+export function missing({ native, rooms, broadcasts, legacy }: Account): number {
+  return native.lost + rooms.lost + broadcasts.lost + legacy.lost;
 }
 
 function covered(gaps: readonly Gap[], id: string): boolean {

@@ -27,7 +27,8 @@ export type ReceiverLine =
       readonly upTo: string;
     }
   | { readonly ev: 'ack'; readonly c: number; readonly who: string; readonly id: string }
-  | { readonly ev: 'joined'; readonly c: number; readonly who: string; readonly room: string; readonly head: string }
+  /** `log`: `room:r` or `all`. */
+  | { readonly ev: 'joined'; readonly c: number; readonly who: string; readonly log: string; readonly head: string }
   | { readonly ev: 'close'; readonly c: number; readonly who: string; readonly why: string };
 
 /** What a pusher was told: accepted with ids, refused, or nothing it can rely on. */

@@ -52,7 +52,8 @@ export class RawReceiver {
   #rest: Buffer = Buffer.alloc(0);
   #c = 0;
   #position: string | undefined;
-  readonly #roomPositions = new Map<string, string>();
+  /** In the logs of rooms and of broadcasts. */
+  readonly #positions = new Map<string, string>();
   #acked: string | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -131,8 +132,9 @@ export class RawReceiver {
     const { dialect, transport, token, user, device, rooms = [] } = this.options;
     if (dialect === 'native') {
       const cursor = this.options.ownCursor === true ? this.#position : undefined;
-      const positions = Object.fromEntries(rooms.map((room) => [room, this.#roomPositions.get(room) ?? null]));
-      return frame(2, OP.auth, 1, JSON.stringify({ token, device, cursor, rooms: positions }));
+      const positions = Object.fromEntries(rooms.map((room) => [room, this.#positions.get(`room:${room}`) ?? null]));
+      const all = this.#positions.get('all') ?? null;
+      return frame(2, OP.auth, 1, JSON.stringify({ token, device, cursor, rooms: positions, all }));
     }
     if (dialect === 'goim2') {
       const body = {
@@ -176,7 +178,7 @@ export class RawReceiver {
       const own = gap.log === `user:${this.options.user}`;
       journal.write({ ev: 'gap', c: this.#c, who, log: own ? '' : gap.log, after: gap.after, upTo: gap.upTo });
       if (own) this.#advance(gap.upTo);
-      else this.#roomPositions.set(gap.log.slice(5), gap.upTo);
+      else this.#positions.set(gap.log, gap.upTo);
     } else if (each.op === OP.disconnect) {
       this.#why = each.body.toString('utf8');
     }
@@ -193,7 +195,7 @@ export class RawReceiver {
     journal.write({ ...base, log: header.topic, id: header.id, flags: header.flags });
     if (header.id === '0-0') return;
     if (header.topic === '') this.#advance(header.id);
-    else if (header.topic.startsWith('room:')) this.#roomPositions.set(header.topic.slice(5), header.id);
+    else this.#positions.set(header.topic, header.id);
   }
 
   #advance(id: string): void {
@@ -226,11 +228,15 @@ export class RawReceiver {
     journal.write({ ev: 'open', c: this.#c, who });
     if (dialect !== 'native') return;
     this.#acked = undefined;
-    const reply = JSON.parse(body.toString('utf8')) as { rooms: Record<string, { head?: string }> };
-    for (const [room, state] of Object.entries(reply.rooms)) {
-      if (state.head === undefined) continue;
-      journal.write({ ev: 'joined', c: this.#c, who, room, head: this.#roomPositions.get(room) ?? state.head });
-      if (!this.#roomPositions.has(room)) this.#roomPositions.set(room, state.head);
+    const { rooms, all } = JSON.parse(body.toString('utf8')) as {
+      rooms: Record<string, { head?: string }>;
+      all: { head?: string };
+    };
+    const joined = Object.entries(rooms).map(([room, state]) => [`room:${room}`, state] as const);
+    for (const [log, { head }] of [...joined, ['all', all] as const]) {
+      if (head === undefined) continue;
+      journal.write({ ev: 'joined', c: this.#c, who, log, head: this.#positions.get(log) ?? head });
+      if (!this.#positions.has(log)) this.#positions.set(log, head);
     }
   }
 

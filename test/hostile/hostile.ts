@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { account, type ReceiverPlan } from '../harness/account.js';
+import { account, missing, type ReceiverPlan } from '../harness/account.js';
 import { Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { call, type Job, Pusher } from '../harness/pusher.js';
 import { seededRandom } from '../harness/random.js';
@@ -73,7 +73,7 @@ async function campaign(): Promise<boolean> {
   await pushing;
   const reconnects = receivers.reduce((total, receiver) => total + receiver.opened - 1, 0);
   let result = judge(plans);
-  for (let tries = 0; tries < 60 && result.native.lost + result.rooms.lost + result.legacy.lost > 0; tries++) {
+  for (let tries = 0; tries < 60 && missing(result) > 0; tries++) {
     await sleep(250);
     result = judge(plans);
   }
@@ -93,7 +93,7 @@ async function campaign(): Promise<boolean> {
   const growth = last / before;
   const promises: readonly (readonly [string, boolean])[] = [
     ['the server lived and stopped cleanly', status === 0],
-    ['good clients lost nothing', result.native.lost + result.rooms.lost + result.legacy.lost === 0],
+    ['good clients lost nothing', missing(result) === 0],
     [
       'no byte went to the wrong socket',
       result.native.foreign + result.legacy.foreign + result.native.wrongPayload === 0,
