@@ -11,16 +11,12 @@ const BATCH = 250;
 const PAUSE_MS = 5;
 const RETRY_MS = 500;
 
-/** Sessions in batches, as they are when their turn comes. */
+/** Sessions in batches, as they are when their turn comes. Ids are kept meanwhile, not sessions that have closed. */
 function* batches(core: CometCore): IterableIterator<Session[]> {
-  let batch: Session[] = [];
-  for (const session of [...core.sessions.values()]) {
-    batch.push(session);
-    if (batch.length < BATCH) continue;
-    yield batch.filter((one) => !one.closed);
-    batch = [];
+  const ids = [...core.sessions.keys()];
+  for (let from = 0; from < ids.length; from += BATCH) {
+    yield ids.slice(from, from + BATCH).flatMap((id) => core.sessions.get(id) ?? []);
   }
-  if (batch.length > 0) yield batch.filter((one) => !one.closed);
 }
 
 /** Every topic and every user log is read from where it is. Resolves when all reads are under way or remembered. */
