@@ -48,8 +48,10 @@ interface Comet extends CometFigures {
 
 export class NodesWatch {
   readonly #http: HttpCaller;
-  /** What each comet said last, by node and incarnation: one that is too busy to answer, or has ended, keeps its counts. */
-  readonly #known = new Map<string, Comet>();
+  /** What each comet said last: one that is too busy to answer keeps its figures. */
+  readonly #known = new Map<string, { readonly incarnation: unknown; readonly comet: Comet }>();
+  /** Earlier incarnations: what they counted stays counted. */
+  readonly #ended: Comet[] = [];
   #latest: NodesFigures | undefined;
   #asking: Promise<NodesFigures | undefined> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -79,28 +81,38 @@ export class NodesWatch {
     return this.#asking;
   }
 
+  /** What the server lists, as `/v1/nodes` has it. */
+  take(items: readonly unknown[]): NodesFigures {
+    for (const item of items) {
+      if (!isJsonObject(item) || !isJsonObject(item['comet'])) continue;
+      const { node, incarnation } = item;
+      const before = this.#known.get(String(node));
+      if (before !== undefined && before.incarnation !== incarnation) this.#ended.push(before.comet);
+      this.#known.set(String(node), { incarnation, comet: item['comet'] as unknown as Comet });
+    }
+    const comets = [...this.#known.values()].map(({ comet }) => comet);
+    this.#latest = addUp(comets, [...comets, ...this.#ended]);
+    return this.#latest;
+  }
+
   async #ask(): Promise<NodesFigures | undefined> {
     try {
       const { status, json } = await this.#http.call('GET', '/v1/nodes', '', DEADLINE_MS);
       if (status !== 200 || !Array.isArray(json['items'])) return undefined;
-      for (const item of json['items'] as unknown[]) {
-        if (!isJsonObject(item) || !isJsonObject(item['comet'])) continue;
-        this.#known.set(`${item['node']}/${item['incarnation']}`, item['comet'] as unknown as Comet);
-      }
-      this.#latest = addUp([...this.#known.values()]);
-      return this.#latest;
+      return this.take(json['items']);
     } catch {
       return undefined;
     }
   }
 }
 
-function addUp(comets: readonly Comet[]): NodesFigures {
+/** Figures of those that are there; counts of all that ever were. */
+function addUp(comets: readonly Comet[], ever: readonly Comet[]): NodesFigures {
   const topics = comets.flatMap((comet) => comet.topics);
-  const count = (name: string) => comets.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
+  const count = (name: string) => ever.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
   const most = (of: (topic: Topic) => number) => topics.reduce((max, topic) => Math.max(max, of(topic)), 0);
   const reasons: Record<string, number> = {};
-  for (const comet of comets)
+  for (const comet of ever)
     for (const [reason, times] of Object.entries(comet.reasons)) reasons[reason] = (reasons[reason] ?? 0) + times;
   return {
     fanOut: {

@@ -1,0 +1,32 @@
+// What a server says of its comets: counts never go back, whoever is too busy to answer or begins anew.
+import { expect, test } from 'vitest';
+import { HttpCaller } from '../../../src/bench/http-caller.js';
+import { NodesWatch } from '../../../src/bench/nodes.js';
+
+const item = (node: string, incarnation: number, flushes: number, ringBytes = 0) => ({
+  node,
+  incarnation,
+  comet: {
+    node,
+    connections: 1,
+    cpuSeconds: flushes,
+    rssBytes: 100,
+    loopP99Ms: 1,
+    topics: [{ windowMs: 100, sweepMs: 1, ringBytes, lagging: 0 }],
+    counters: { flushes },
+    reasons: { closed_shutdown: 1 },
+  },
+});
+
+test('a comet that is silent keeps its figures; one that began anew keeps its counts, and is there once', () => {
+  const watch = new NodesWatch(new HttpCaller('http://127.0.0.1:1', undefined));
+  expect(watch.take([item('a/1', 1, 10, 7), item('a/2', 1, 20, 7)]).fanOut.flushes).toBe(30);
+  const silent = watch.take([{ node: 'a/1', incarnation: 1, comet: null }, item('a/2', 1, 25, 7)]);
+  expect([silent.fanOut.flushes, silent.comets.length]).toEqual([35, 2]);
+  const anew = watch.take([item('a/1', 2, 3, 5), item('a/2', 1, 26, 7)]);
+  expect(anew.fanOut).toMatchObject({ flushes: 10 + 3 + 26, ringBytes: 12, reasons: { closed_shutdown: 3 } });
+  expect(anew.comets.map(({ name, cpuSeconds }) => [name, cpuSeconds])).toEqual([
+    ['a/1', 3],
+    ['a/2', 26],
+  ]);
+});
