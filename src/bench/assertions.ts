@@ -2,7 +2,7 @@
  * What has to hold of a run: `p99<200ms`, `connected==100%`, `errors==0!`. Read before the run, judged after it; one that
  * ends with `!` is looked at every second as well, and ends the run when it is broken.
  */
-import { Exit } from '../protocol/error-table.js';
+import { Exit } from '../protocol/error-row.js';
 import { ImgoError } from '../protocol/errors.js';
 import { nearest } from '../protocol/nearest.js';
 import type { AssertionResult, BenchResult, BenchSample } from './figures.js';

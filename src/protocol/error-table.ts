@@ -2,53 +2,7 @@
 // {name} is a parameter; [ … ] is left out when a parameter inside it is missing; an advice line that lacks one is too.
 // Commands are spelled `imgo …`; the command line replaces that with the form that was typed.
 
-/** Exit codes of the command line. */
-export const Exit = {
-  OK: 0,
-  RUNTIME: 1,
-  USAGE: 2,
-  UNREACHABLE: 3,
-  REFUSED: 4,
-  IMPOSSIBLE: 5,
-  PARTLY: 6,
-  UNTRUSTED: 98,
-  ASSERTION: 99,
-  TIMEOUT: 124,
-  INTERRUPTED: 130,
-} as const;
-
-/** A row of the table. */
-export interface ErrorRow {
-  /** HTTP status; for errors that never cross HTTP, 500. */
-  readonly http: number;
-  /** Exit code of a command that ends with it. */
-  readonly exit: number;
-  /** True when the same request may succeed later. A push is repeated without harm only with an idempotency key. */
-  readonly retryable: boolean;
-  /** What happened: one sentence, a template. */
-  readonly message: string;
-  /** What it means, without parameters: for `explain`. */
-  readonly meaning: string;
-  /** Why, a template. */
-  readonly why?: string;
-  /** What next: templates. */
-  readonly advice: readonly string[];
-}
-
-function row(
-  http: number,
-  exit: number,
-  message: string,
-  meaning: string,
-  advice: readonly string[] = [],
-  why?: string,
-): ErrorRow {
-  return { http, exit, retryable: false, message, meaning, advice, ...(why === undefined ? {} : { why }) };
-}
-
-function retry(http: number, exit: number, message: string, meaning: string, advice: readonly string[], why?: string) {
-  return { ...row(http, exit, message, meaning, advice, why), retryable: true };
-}
+import { type ErrorRow, Exit, retry, row } from './error-row.js';
 
 const { RUNTIME, USAGE, UNREACHABLE, REFUSED, IMPOSSIBLE, PARTLY, TIMEOUT, INTERRUPTED } = Exit;
 

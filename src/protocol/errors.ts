@@ -1,10 +1,12 @@
 // The one error type: a code of the table with its parameters, and the texts that follow from both.
 // Nothing secret may be a parameter: all of them are shown.
 
-import { ERRORS, type ErrorCode, type ErrorRow } from './error-table.js';
+import type { ErrorRow } from './error-row.js';
+import { ERRORS, type ErrorCode } from './error-table.js';
 import { isJsonObject } from './text.js';
 
-export { ERRORS, type ErrorCode, type ErrorRow } from './error-table.js';
+export type { ErrorRow } from './error-row.js';
+export { ERRORS, type ErrorCode } from './error-table.js';
 
 /** Parameters of the templates. */
 export type ErrorDetails = { readonly [name: string]: string | number | undefined };

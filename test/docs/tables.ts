@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { UNITS } from '../../src/bench/assertions.js';
 import { METRIC_NAMES, metricOf } from '../../src/bench/metrics.js';
 import { DISCONNECT, type DisconnectRow } from '../../src/protocol/disconnect.js';
-import { ERRORS, type ErrorCode, type ErrorRow } from '../../src/protocol/error-table.js';
+import type { ErrorRow } from '../../src/protocol/error-row.js';
+import { ERRORS, type ErrorCode } from '../../src/protocol/error-table.js';
 import { envName, settingKeys } from '../../src/server/config-load.js';
 
 const ROOT = new URL('../../', import.meta.url);

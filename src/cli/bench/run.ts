@@ -9,7 +9,7 @@ import { count } from '../../bench/numbers.js';
 import type { BenchOptions } from '../../bench/options.js';
 import type { RunParts } from '../../bench/parts.js';
 import type { BenchPlan } from '../../bench/plan.js';
-import { Exit } from '../../protocol/error-table.js';
+import { Exit } from '../../protocol/error-row.js';
 import { ImgoError } from '../../protocol/errors.js';
 import type { Output } from '../output.js';
 import { ownName } from '../own-name.js';
