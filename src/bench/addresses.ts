@@ -49,6 +49,12 @@ export function sourcesFor(
   return Array.from({ length: count }, (_, index) => from.at(first + index));
 }
 
+/** For the process at this place: each begins at another address, so that all are used alike. */
+export function turned(sources: readonly string[], at: number): readonly string[] {
+  const turn = sources.length === 0 ? 0 : at % sources.length;
+  return [...sources.slice(turn), ...sources.slice(0, turn)];
+}
+
 /** Ports of one address that dial without a search. */
 export function usablePorts(sourcePorts: number): number {
   return Math.max(1, Math.floor(sourcePorts / 2));

@@ -1,7 +1,6 @@
 // What the control groups of this process leave it: memory and tasks, of version 1 and 2, read where they are mounted.
 
-/** Text of a file; empty where there is none. */
-export type ReadText = (path: string) => string;
+import type { ReadText } from './read-text.js';
 
 /** What is left, in all groups up to the root that can be seen. Infinity: no group limits it. */
 export interface GroupRoom {

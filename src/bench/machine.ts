@@ -1,8 +1,8 @@
 // What this machine allows, as far as a benchmark needs to know: read from /proc and the control groups, changed nowhere.
 
-import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
-import { groupRoom, type ReadText } from './cgroup.js';
+import { groupRoom } from './cgroup.js';
+import { type ReadText, readHere } from './read-text.js';
 
 /** What bounds a run. Bytes and counts; Infinity where there is no limit or it cannot be read (null in JSON). */
 export interface Machine {
@@ -36,14 +36,6 @@ export interface Machine {
 /** Linux's own, where it cannot be read. */
 const SOURCE_PORTS = 28_232;
 const PAGE_BYTES = 4_096;
-
-function readHere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
 
 /** Looks at the machine as it is now. */
 export function lookAtMachine(read: ReadText = readHere): Machine {

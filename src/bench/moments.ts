@@ -1,8 +1,7 @@
 // The machine while a run goes on, once a second: how idle it is, what is stolen from it, its memory, its TCP.
 
-import { readFileSync } from 'node:fs';
-import type { ReadText } from './cgroup.js';
 import type { MachineMoment } from './figures.js';
+import { type ReadText, readHere } from './read-text.js';
 
 const PAGE_BYTES = 4_096;
 
@@ -12,14 +11,6 @@ interface Counters {
   readonly swappedPages: number;
   readonly listenDrops: number;
   readonly retransmits: number;
-}
-
-function readHere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 /** Counts from when it was made. What a system does not tell is 0. */

@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ImgoError } from '../protocol/errors.js';
 import { Op } from '../protocol/frame.js';
+import { turned } from './addresses.js';
 import type { BareCounts } from './bare/messages.js';
 import { BareServers } from './bare/servers.js';
 import { type Expectation, messagesPerFlush } from './expectation.js';
@@ -210,8 +211,6 @@ function setupFor(
   count: number,
   at: number,
 ): ReceiverSetup {
-  const { sources } = plan;
-  const turn = sources.length === 0 ? 0 : at % sources.length;
   return {
     mode: 'all',
     seed: plan.seed,
@@ -230,7 +229,7 @@ function setupFor(
     tellsPlace: false,
     ordered: false,
     namesRoom: false,
-    sources: [...sources.slice(turn), ...sources.slice(0, turn)],
+    sources: turned(plan.sources, at),
     sampleEvery: connections,
     dialsPerSecond: undefined,
     underWay: Math.max(1, Math.floor(UNDER_WAY / receivers.length)),

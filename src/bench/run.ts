@@ -5,6 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Op } from '../protocol/frame.js';
 import { type Mark, resultOf } from './account.js';
+import { turned } from './addresses.js';
 import { membersOf } from './aims.js';
 import { broken } from './assertions.js';
 import { calibrate } from './calibrate.js';
@@ -204,7 +205,6 @@ class Run {
     const { plan } = this.#parts;
     const { dialect, connections, connectRate, sources } = plan;
     const processes = this.#fleet.size;
-    const turn = sources.length === 0 ? 0 : at % sources.length;
     const toRooms = plan.mode === 'room' || plan.mode === 'mix';
     const perConnection = plan.mode === 'all' ? plan.rate : plan.rate / (plan.mode === 'room' ? plan.rooms : 1);
     const sampleEvery = Math.max(
@@ -227,8 +227,7 @@ class Run {
       tellsPlace: this.#tellsPlace,
       ordered: this.#tellsPlace && plan.mode !== 'mix',
       namesRoom: dialect !== 'imgo' && toRooms,
-      // Each process begins at another address, so that all are used alike.
-      sources: [...sources.slice(turn), ...sources.slice(0, turn)],
+      sources: turned(sources, at),
       sampleEvery: Math.max(1, sampleEvery),
       dialsPerSecond: connectRate === 'auto' ? undefined : (connectRate * count) / connections,
       underWay: Math.max(1, Math.floor(UNDER_WAY / processes)),

@@ -7,34 +7,13 @@ import type { BenchOptions } from '../../src/bench/options.js';
 import { type BenchPlan, planRun } from '../../src/bench/plan.js';
 import { ratiosOf } from '../../src/bench/reference.js';
 import { pushBytes } from '../../src/bench/wire/served.js';
+import { SMALL_RUN } from '../harness/bench-options.js';
 
 /** As they are built: they start processes of their own from there. */
 const { runReference } = await import(new URL('../../dist/bench/reference.js', import.meta.url).href);
 const { calibrate } = await import(new URL('../../dist/bench/calibrate.js', import.meta.url).href);
 
-const ASKED: BenchOptions = {
-  mode: 'room',
-  connections: 60,
-  rate: 100,
-  durationMs: 1_000,
-  rooms: 1,
-  sizeBytes: 26,
-  transport: 'tcp',
-  dialect: 'imgo',
-  store: 'memory',
-  windowMs: undefined,
-  seed: 7,
-  connectRate: 'auto',
-  warmupMs: 0,
-  settleMs: 1_000,
-  slow: 0,
-  churn: 0,
-  workers: 2,
-  perProcess: 30,
-  addresses: 'auto',
-  server: undefined,
-  settings: [],
-};
+const ASKED: BenchOptions = { ...SMALL_RUN, rate: 100, durationMs: 1_000, workers: 2 };
 const planned = (options: Partial<BenchOptions> = {}): BenchPlan => planRun({ ...ASKED, ...options }, lookAtMachine());
 const never = new AbortController().signal;
 

@@ -6,34 +6,13 @@ import type { BenchResult } from '../../src/bench/figures.js';
 import { lookAtMachine } from '../../src/bench/machine.js';
 import type { BenchOptions, ServerAccess } from '../../src/bench/options.js';
 import { planRun } from '../../src/bench/plan.js';
+import { SMALL_RUN } from '../harness/bench-options.js';
 import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
 
 /** As it is built: it starts processes of its own from there. */
 const BUILT = new URL('../../dist/bench/run.js', import.meta.url).href;
 
-const ASKED: BenchOptions = {
-  mode: 'room',
-  connections: 60,
-  rate: 60,
-  durationMs: 700,
-  rooms: 1,
-  sizeBytes: 26,
-  transport: 'tcp',
-  dialect: 'imgo',
-  store: 'memory',
-  windowMs: undefined,
-  seed: 7,
-  connectRate: 'auto',
-  warmupMs: 0,
-  settleMs: 20_000,
-  slow: 0,
-  churn: 0,
-  workers: 1,
-  perProcess: 40,
-  addresses: 'auto',
-  server: undefined,
-  settings: [],
-};
+const ASKED: BenchOptions = { ...SMALL_RUN, settleMs: 20_000, perProcess: 40 };
 
 async function run(
   options: Partial<BenchOptions>,
