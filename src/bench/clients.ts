@@ -12,6 +12,7 @@ import { Histogram } from './latencies.js';
 import type { ReceiverSetup } from './messages.js';
 import { Dialler } from './pace.js';
 import type { Samples } from './samples.js';
+import { Turns } from './turns.js';
 import { FrameWalker } from './wire/frames.js';
 import { MessageWalker } from './wire/messages.js';
 import type { Bytes, Unit, WalkEvents, Walker } from './wire/walker.js';
@@ -55,6 +56,7 @@ export class Clients implements WalkEvents {
   readonly failed: Record<string, number> = {};
   readonly connectMs = new Histogram();
   readonly acknowledger: Acknowledger | undefined;
+  readonly turns: Turns;
   open = 0;
   settled = 0;
   bytes = 0;
@@ -84,6 +86,7 @@ export class Clients implements WalkEvents {
     this.#setup = setup;
     this.#samples = samples;
     this.#now = now;
+    this.turns = new Turns(setup.turnMs);
     this.#wire = wireOf(dialect, transport, host, port, path);
     this.fates = new Uint8Array(count);
     const kind = { pushOp, native: dialect === 'native' };
@@ -212,6 +215,7 @@ export class Clients implements WalkEvents {
     const callback = (length: number) => {
       if (socket.index !== index) return true;
       this.bytes += length;
+      this.turns.took();
       if (!this.walker.walk(index, length)) this.lost(socket, 'nonsense');
       return true;
     };

@@ -36,6 +36,8 @@ export interface ReceiverSetup extends Aiming {
   readonly churn: number;
   readonly slow: number;
   readonly reportMs: number;
+  /** Between two turns of its event loop, at least. */
+  readonly turnMs: number;
 }
 
 /** What receivers are told. */

@@ -4,8 +4,8 @@
  */
 
 /** An answer within this is quick; one after that is slow: the server, or this machine, has enough to do. */
-const QUICK_MS = 500;
-const SLOW_MS = 2_000;
+const QUICK_MS = 1_500;
+const SLOW_MS = 3_000;
 const TICK_MS = 10;
 
 export class Dialler {

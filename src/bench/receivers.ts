@@ -13,7 +13,8 @@ const NICE = 15;
 const LOOK_MS = 50;
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
-const say = (word: ReceiverWord) => process.send?.(word);
+// Who asked may be gone by now; 'disconnect' follows.
+const say = (word: ReceiverWord) => process.send?.(word, undefined, undefined, () => undefined);
 
 setPriority(NICE);
 const delay = monitorEventLoopDelay({ resolution: LOOK_MS });
@@ -21,10 +22,12 @@ delay.enable();
 let before = performance.eventLoopUtilization();
 
 function figures(clients: Clients, samples: Samples): ReceiverFigures {
-  const loop = performance.eventLoopUtilization(before).utilization;
+  // A loop that waits for the next turn is not busy, nor is it late.
+  const { active, idle } = performance.eventLoopUtilization(before);
+  const loop = Math.max(0, active - clients.turns.takeWaited()) / (active + idle);
   before = performance.eventLoopUtilization();
   // The delay counts from its own period.
-  const loopP99Ms = Math.max(0, delay.percentile(99) / 1e6 - LOOK_MS);
+  const loopP99Ms = Math.max(0, delay.percentile(99) / 1e6 - LOOK_MS - clients.turns.everyMs);
   delay.reset();
   return {
     open: clients.open,

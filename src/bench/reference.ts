@@ -3,6 +3,7 @@
  * the run's own; only the CPU of the bare server's processes is looked at. Of three rounds the median counts, so that a moment's
  * noise does not decide.
  */
+import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ImgoError } from '../protocol/errors.js';
 import { Op } from '../protocol/frame.js';
@@ -15,6 +16,7 @@ import { Fleet } from './fleet.js';
 import { shares } from './layout.js';
 import type { ReceiverSetup } from './messages.js';
 import type { BenchPlan } from './plan.js';
+import { turnMs } from './turns.js';
 import { authReplyBytes, pushBytes } from './wire/served.js';
 
 /** How a run wrote to its connections, where that is known: the bare server does it alike. */
@@ -237,6 +239,7 @@ function setupFor(
     churn: 0,
     slow: 0,
     reportMs: 100,
+    turnMs: turnMs(receivers.length, availableParallelism()),
   };
 }
 

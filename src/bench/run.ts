@@ -2,6 +2,7 @@
  * A run, step by step: server, receivers, tokens; connect, warm up, measure, settle, audit; the account. Whatever happens, what it
  * started is ended; a run that is cut short gives the account of what there was until then, and says why.
  */
+import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Op } from '../protocol/frame.js';
 import { type Mark, resultOf } from './account.js';
@@ -23,6 +24,7 @@ import { pushApi } from './push.js';
 import { withReference } from './reference.js';
 import { ownTarget, runningTarget, type Target } from './target.js';
 import { makeTokens, TOKENS_A_CALL } from './tokens.js';
+import { turnMs } from './turns.js';
 import { GOIM_OPERATION } from './wire/wire.js';
 
 /**
@@ -30,8 +32,8 @@ import { GOIM_OPERATION } from './wire/wire.js';
  * finds a handful of connections to serve in its turn: 120,000 connections over 57 took 47 s with 400 under way, 30 s with
  * 5,600, and then the first ones had waited for longer than a handshake may take.
  */
-const UNDER_WAY = 1_200;
-const MOST_UNDER_WAY = 3_000;
+const UNDER_WAY = 4_000;
+const MOST_UNDER_WAY = 12_000;
 /** Connections whose payloads are read, over all processes, and how many messages a second those may get together. */
 const SAMPLE = 1_000;
 const SAMPLED_A_SECOND = 100_000;
@@ -235,6 +237,7 @@ class Run {
       churn: plan.churn,
       slow: plan.slow,
       reportMs: processes > FEW_PROCESSES ? 1_000 : 250,
+      turnMs: turnMs(processes, availableParallelism()),
     };
   }
 

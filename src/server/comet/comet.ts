@@ -7,7 +7,7 @@ import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
 import { type Clock, pause, type Timer } from '../clock.js';
 import type { Registry } from '../router/registry.js';
 import type { CometService, LogicService } from '../rpc/services.js';
-import { CometCore } from './core.js';
+import { CometCore, type Turns } from './core.js';
 import { handleFrame, handleText } from './inbound.js';
 import { LeaseKeeper } from './lease.js';
 import { type CometAddresses, Listeners, type ListenPorts } from './listeners.js';
@@ -34,6 +34,7 @@ export interface CometParts {
   readonly renewMs: number;
   /** Where jobs and logics reach it; empty in one process. */
   readonly address?: string;
+  readonly turns?: Turns;
 }
 
 /** A comet that has joined the registry. */
@@ -74,7 +75,7 @@ class CometRole implements Comet {
   #stopping: Promise<void> | undefined;
 
   constructor(parts: CometParts) {
-    const { options, logic, registry, clock, log, node, version, renewMs, address = '' } = parts;
+    const { options, logic, registry, clock, log, node, version, renewMs, address = '', turns } = parts;
     this.#parts = parts;
     this.#core = new CometCore({
       inbound: { frame: handleFrame, text: handleText },
@@ -83,6 +84,7 @@ class CometRole implements Comet {
       clock,
       node,
       incarnation: 0,
+      turns,
     });
     this.service = new LocalCometService(this.#core);
     this.#lease = new LeaseKeeper(registry, clock, { node, version, address }, renewMs, {

@@ -56,6 +56,12 @@ export interface CoreParts {
   readonly clock: Clock;
   readonly node: NodeId;
   readonly incarnation: number;
+  readonly turns?: Turns | undefined;
+}
+
+/** When the next turn of the event loop may begin: told of each read, where a process is to take many in one turn. */
+export interface Turns {
+  took(): void;
 }
 
 /** Entries and bytes of one read of a user's log: encoded, they fit one write. */
@@ -109,6 +115,7 @@ export class CometCore implements SessionHost {
   /** One deadline a connection: its handshake, then its silence or its token's end, then its socket's end. */
   readonly #deadlines: Wheel<Session>;
   readonly #inbound: InboundHandlers;
+  readonly #turns: Turns | undefined;
   readonly #accepts = new Map<string, readonly number[]>();
   #seq = 0;
   /** Coarse monotonic time. */
@@ -126,6 +133,7 @@ export class CometCore implements SessionHost {
   constructor(parts: CoreParts) {
     const { options, logic, clock, node, incarnation } = parts;
     this.#inbound = parts.inbound;
+    this.#turns = parts.turns;
     this.options = options;
     this.logic = logic;
     this.clock = clock;
@@ -184,12 +192,19 @@ export class CometCore implements SessionHost {
     const now = this.clock.monotonic();
     session.deadline = this.#deadlines.add(session, now + this.options.limits.handshakeMs);
     session.heardAt = Math.floor(now / 1_000);
+    this.#took();
   }
 
   /** Bytes arrived. */
   heard(session: Session, bytes: number): void {
     this.counters.bytesIn += bytes;
     session.heardAt = this.#second;
+    this.#took();
+  }
+
+  /** A sweep has its turns at once. */
+  #took(): void {
+    if (this.#turns !== undefined && this.sweeper.active === 0) this.#turns.took();
   }
 
   /** The socket is closed. */

@@ -2,7 +2,7 @@
 // closed at once, so that its client tries elsewhere; that is said once a second with the knob's name, and it recovers.
 
 import type { Server as HttpServer } from 'node:http';
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { ImgoError } from '../../protocol/errors.js';
 import type { CometCore } from './core.js';
 import { AddressLimits, ConnectionLimit } from './limits.js';
@@ -28,6 +28,11 @@ export type LimitAlarm = (alarm: { code: 'fd_limit' | 'max_conns'; connections: 
 
 const ALARM_MS = 1_000;
 const MEASURE_MS = 5_000;
+/**
+ * libuv takes one connection a listening socket and turn. Where processes share ports a port can have several sockets, so
+ * that a turn is worth more than one connection.
+ */
+const SHARED_SOCKETS = 16;
 
 /** The listeners of one comet. */
 export class Listeners {
@@ -37,7 +42,8 @@ export class Listeners {
   readonly #alarm: LimitAlarm;
   /** Once a listener is open that takes WebSocket. */
   #web: HttpServer | undefined;
-  readonly #servers = new Map<ListenerKind, Server>();
+  /** Sockets that listen, by kind; the first one says where. */
+  readonly #servers = new Map<ListenerKind, Server[]>();
   #refused = 0;
   #alarmedAt = Number.NEGATIVE_INFINITY;
   #measuredAt = Number.NEGATIVE_INFINITY;
@@ -80,17 +86,27 @@ export class Listeners {
   /** No new connections; those that are there stay. */
   async close(): Promise<void> {
     this.#stopped = true;
-    for (const server of this.#servers.values()) server.close();
+    for (const servers of this.#servers.values()) for (const server of servers) server.close();
     this.#servers.clear();
   }
 
   #address(kind: ListenerKind): string | undefined {
-    const address = this.#servers.get(kind)?.address();
+    const address = this.#servers.get(kind)?.[0]?.address();
     if (address === undefined || address === null || typeof address === 'string') return undefined;
     return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
   }
 
-  #listen(kind: ListenerKind, { host, port }: ListenAddress): Promise<void> {
+  async #listen(kind: ListenerKind, { host, port }: ListenAddress): Promise<void> {
+    const servers: Server[] = [];
+    this.#servers.set(kind, servers);
+    const first = await this.#socket(kind, host, port);
+    servers.push(first);
+    if (!this.#core.options.listen.reusePort) return;
+    const shared = (first.address() as AddressInfo).port;
+    for (let more = 1; more < SHARED_SOCKETS; more++) servers.push(await this.#socket(kind, host, shared));
+  }
+
+  #socket(kind: ListenerKind, host: string, port: number): Promise<Server> {
     const { backlog, reusePort } = this.#core.options.listen;
     const server = createServer({ noDelay: true }, (socket) => this.#accept(kind, socket));
     return new Promise((resolve, reject) => {
@@ -103,8 +119,7 @@ export class Listeners {
       server.listen({ host, port, backlog, reusePort }, () => {
         server.removeAllListeners('error');
         server.on('error', () => this.#core.counters.count('failed_accept'));
-        this.#servers.set(kind, server);
-        resolve();
+        resolve(server);
       });
     });
   }

@@ -73,6 +73,8 @@ export interface WorkerTimes extends Required<Pick<LinkOptions, 'deadlineMs' | '
   readonly ackMs: number;
   /** How long a worker's lease holds; as long a worker without its parent keeps its sockets. */
   readonly leaseMs: number;
+  /** Between two turns of a worker's event loop, at least; 0: as they come. */
+  readonly turnMs: number;
 }
 
 /**
@@ -82,8 +84,8 @@ export interface WorkerTimes extends Required<Pick<LinkOptions, 'deadlineMs' | '
  */
 export function workerTimes(workers: number, cores: number): WorkerTimes {
   return isCrowded(workers, cores)
-    ? { startMs: 120_000, deadlineMs: 30_000, silenceMs: 30_000, ackMs: 20_000, leaseMs: 45_000 }
-    : { startMs: 20_000, deadlineMs: 10_000, silenceMs: 8_000, ackMs: 1_000, leaseMs: 10_000 };
+    ? { startMs: 120_000, deadlineMs: 30_000, silenceMs: 30_000, ackMs: 20_000, leaseMs: 45_000, turnMs: 50 }
+    : { startMs: 20_000, deadlineMs: 10_000, silenceMs: 8_000, ackMs: 1_000, leaseMs: 10_000, turnMs: 0 };
 }
 
 /** More processes than a few for each core. */

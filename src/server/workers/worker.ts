@@ -10,6 +10,7 @@ import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
 import type { CometService, LogicService } from '../rpc/services.js';
 import { CALLS, type LeaseService, type ParentService, type WorkerService, workerTimes } from './protocol.js';
+import { Turns } from './turns.js';
 
 const clock = systemClock;
 const STOP_MS = 30_000;
@@ -48,8 +49,11 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
       },
     ]),
   );
+  const turns = times.turnMs > 0 ? new Turns(clock, times.turnMs) : undefined;
+  const socket = connect(path);
+  if (turns !== undefined) socket.on('data', () => turns.took());
   const link = new Link({
-    socket: connect(path),
+    socket,
     clock,
     hello: { node, role: 'worker' },
     handler: serve([
@@ -72,6 +76,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
       node,
       version,
       renewMs,
+      ...(turns === undefined ? {} : { turns }),
     }),
   );
   process.on('SIGTERM', () => void stop(STOP_MS).finally(() => link.close()));

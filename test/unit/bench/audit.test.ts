@@ -37,6 +37,7 @@ function setupOf(mode: BenchMode, more: Partial<ReceiverSetup> = {}): ReceiverSe
     churn: 0,
     slow: 0,
     reportMs: 1_000,
+    turnMs: 0,
     ...more,
   };
 }
