@@ -12,3 +12,10 @@ export async function freePort(): Promise<number> {
     if (free) return port;
   }
 }
+
+/** So many different free ports. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
+}

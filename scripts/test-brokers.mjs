@@ -1,0 +1,23 @@
+// `npm run test:brokers`: builds, and runs the tests that need real Kafka and Redis (*.broker.test.ts), which it brings
+// where it can. Arguments go to vitest. Where a broker is missing it says which, and every file counts as skipped; with
+// IMGO_BROKERS=required that is a failure.
+
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { provision } from '../test/brokers/provision.ts';
+import { build } from './build.mjs';
+import { close, runVitest } from './vitest.mjs';
+
+const filters = process.argv.slice(2);
+const counts = { passed: 0, failed: 0, skipped: 0 };
+
+const missing = await provision();
+if (missing.length === 0) {
+  await build({ strict: true });
+  runVitest(counts, '--config=vitest.brokers.config.ts', ...filters);
+} else {
+  process.stdout.write(`Broker tests cannot run here. Missing:\n${missing.map((each) => `- ${each}\n`).join('')}`);
+  if (process.env.IMGO_BROKERS === 'required') counts.failed += 1;
+  else counts.skipped += globSync('test/**/*.broker.test.ts', { cwd: join(import.meta.dirname, '..') }).length;
+}
+close(counts);

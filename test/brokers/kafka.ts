@@ -1,0 +1,133 @@
+// Real Kafka on loopback: one node, or three that are brokers and controllers at once (a quorum, every record on all three).
+// Data lives in a temporary folder, ports are free ones. Clients and brokers use listeners of their own: with `proxied` a
+// client knows only the fault proxies, and what they do to it touches neither replication nor the quorum.
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { freePorts } from '../harness/ports.js';
+import { BrokerGroup, type BrokerProcess, LOOPBACK } from './process.js';
+import { KAFKA_JARS } from './provision.js';
+
+const run = promisify(execFile);
+
+/** Any base64 uuid: nodes of one cluster share it. */
+const CLUSTER_ID = '4L6g3nShT-eMCtK--X86sw';
+/** C1 only: a broker of a test lives for seconds, and the full compiler would take the cores from the others for a minute. */
+const JVM = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', `${KAFKA_JARS}/*`];
+
+export interface KafkaOptions {
+  /** 1 (the default) or 3. */
+  readonly nodes?: 1 | 3;
+  /** Lines of server.properties beside or instead of the usual ones, for every node. */
+  readonly properties?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface KafkaCluster extends AsyncDisposable {
+  /** What a client connects to first: `127.0.0.1:port`, one a node. */
+  readonly bootstrap: readonly string[];
+  /** Node ids count from 1: node 1 is `nodes[0]`. */
+  readonly nodes: readonly BrokerProcess[];
+}
+
+interface Node {
+  readonly id: number;
+  readonly folder: string;
+  readonly clients: number;
+  readonly brokers: number;
+  readonly controller: number;
+}
+
+/** Resolves once every node takes connections, which is when it can be used. Rejects with the log of one that ended before. */
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
+  const count = options.nodes ?? 1;
+  const group = await BrokerGroup.create();
+  try {
+    const ports = await freePorts(3 * count);
+    const nodes = Array.from({ length: count }, (_, index): Node => {
+      const [clients = 0, brokers = 0, controller = 0] = ports.slice(3 * index);
+      return { id: index + 1, folder: join(group.folder, `node-${index + 1}`), clients, brokers, controller };
+    });
+    for (const node of nodes) {
+      await mkdir(node.folder);
+      await writeFile(configOf(node), propertiesOf(node, nodes, options.properties ?? {}));
+    }
+    await format(nodes);
+    const processes = nodes.map((node) =>
+      group.add({
+        name: `Kafka node ${node.id}`,
+        program: 'java',
+        args: ['-Xms64m', '-Xmx256m', ...JVM, `-D${LOG_LEVEL}=warn`, 'kafka.Kafka', configOf(node)],
+        port: node.clients,
+      }),
+    );
+    await Promise.all(processes.map((each) => each.start()));
+    return {
+      bootstrap: nodes.map(({ clients }) => `${LOOPBACK}:${clients}`),
+      nodes: processes,
+      [Symbol.asyncDispose]: () => group[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await group[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+const LOG_LEVEL = 'org.slf4j.simpleLogger.defaultLogLevel';
+
+const configOf = ({ folder }: Node): string => join(folder, 'server.properties');
+const dataOf = ({ folder }: Node): string => join(folder, 'data');
+
+/** Kafka's own tool formats the first node's folder; the others get a copy with their own ids, which saves a JVM each. */
+async function format([first, ...others]: readonly Node[]): Promise<void> {
+  if (first === undefined) throw new Error('a Kafka of no nodes');
+  const tool = ['-Xmx64m', ...JVM, `-D${LOG_LEVEL}=error`, 'kafka.tools.StorageTool'];
+  await run('java', [...tool, 'format', '-t', CLUSTER_ID, '-c', configOf(first)]);
+  for (const node of others) {
+    await cp(dataOf(first), dataOf(node), { recursive: true });
+    const directory = randomBytes(16).toString('base64url');
+    const meta = { version: 1, 'cluster.id': CLUSTER_ID, 'node.id': node.id, 'directory.id': directory };
+    await writeFile(join(dataOf(node), 'meta.properties'), asProperties(meta));
+  }
+}
+
+function propertiesOf(node: Node, nodes: readonly Node[], own: NonNullable<KafkaOptions['properties']>): string {
+  const copies = nodes.length;
+  const inSync = copies > 1 ? 2 : 1;
+  return asProperties({
+    'process.roles': 'broker,controller',
+    'node.id': node.id,
+    'controller.quorum.voters': nodes.map(({ id, controller }) => `${id}@${LOOPBACK}:${controller}`).join(','),
+    listeners: [
+      `CLIENTS://${LOOPBACK}:${node.clients}`,
+      `BROKERS://${LOOPBACK}:${node.brokers}`,
+      `CONTROLLER://${LOOPBACK}:${node.controller}`,
+    ].join(','),
+    'advertised.listeners': `CLIENTS://${LOOPBACK}:${node.clients},BROKERS://${LOOPBACK}:${node.brokers}`,
+    'listener.security.protocol.map': 'CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'BROKERS',
+    'log.dirs': dataOf(node),
+    'auto.create.topics.enable': false,
+    'default.replication.factor': copies,
+    'min.insync.replicas': inSync,
+    'offsets.topic.num.partitions': 3,
+    'offsets.topic.replication.factor': copies,
+    'transaction.state.log.num.partitions': 3,
+    'transaction.state.log.replication.factor': copies,
+    'transaction.state.log.min.isr': inSync,
+    // By default the first member of a group waits 3 s, a dead broker is missed for 9 s, the cleaner takes 128 MiB.
+    'group.initial.rebalance.delay.ms': 0,
+    'broker.heartbeat.interval.ms': 500,
+    'broker.session.timeout.ms': 2000,
+    'log.cleaner.dedupe.buffer.size': 4_194_305,
+    ...own,
+  });
+}
+
+function asProperties(lines: Readonly<Record<string, string | number | boolean>>): string {
+  return Object.entries(lines)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+}

@@ -1,0 +1,16 @@
+// The run of broker tests: real Kafka and Redis on loopback, which `npm run test:brokers` sees to. Forks, because a broker
+// ends with the thread that started it. Time limits are for what hangs, as in vitest.config.ts.
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.broker.test.ts'],
+    globalSetup: ['test/brokers/global.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 10_000,
+  },
+});
