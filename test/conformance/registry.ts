@@ -50,6 +50,21 @@ export function registryConformance(engine: RegistryEngine): void {
     expect(names(await registry.comets())).toEqual(['a']);
   });
 
+  test('a node says with a renewal that it is being drained, and that it is not any more', async () => {
+    const registry = await create();
+    const lease = await registry.join(node('a'));
+    const states = async () => (await registry.nodes()).map(({ state }) => state);
+    expect(await states()).toEqual(['ok']);
+    await registry.renew(lease, 'draining');
+    expect(await states()).toEqual(['draining']);
+    expect(names(await registry.comets()), 'it still holds those that it has').toEqual(['a']);
+    await registry.renew(lease);
+    expect(await states()).toEqual(['ok']);
+    await registry.renew(lease, 'draining');
+    await registry.join(node('a'));
+    expect(await states(), 'another incarnation').toEqual(['ok']);
+  });
+
   test('an incarnation that expired is never renewed', async () => {
     const registry = await create();
     const lease = await registry.join(node('a'));

@@ -4,7 +4,7 @@
 
 import type { NodeId, RoomId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
-import type { Lease, NodeRecord, Registry } from './registry.js';
+import type { Lease, NodeRecord, NodeState, Registry } from './registry.js';
 
 /** How long a node that is gone stays listed, and a removed membership guards against a late `add`. Milliseconds. */
 const REMEMBER_MS = 60_000;
@@ -79,10 +79,11 @@ class MemoryRegistry implements Registry {
     return { node: node.node, incarnation, holdsMs: this.#leaseMs };
   }
 
-  async renew(lease: Lease) {
+  async renew(lease: Lease, state: NodeState = 'ok') {
     const node = this.#live(lease.node, lease.incarnation);
     if (node === undefined) return { kind: 'expired' as const };
     node.expiresAt = this.#clock.monotonic() + this.#leaseMs;
+    if (node.record.state !== state) node.record = { ...node.record, state };
     return { kind: 'renewed' as const, resync: node.resync };
   }
 

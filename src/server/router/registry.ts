@@ -8,6 +8,9 @@ import type { NodeId, RoomId } from '../../protocol/ids.js';
 
 export type Role = 'comet' | 'logic' | 'job';
 
+/** What a live node says of itself: `draining` takes no new connections and sends away those that it has. */
+export type NodeState = 'ok' | 'draining';
+
 export interface NodeRecord {
   readonly node: NodeId;
   /** Grows with every join of the same node id; never reused. */
@@ -18,7 +21,7 @@ export interface NodeRecord {
   readonly version: string;
   /** Wall ms. */
   readonly since: number;
-  readonly state: 'ok' | 'draining' | 'gone';
+  readonly state: NodeState | 'gone';
 }
 
 export interface Lease {
@@ -36,7 +39,8 @@ export type Renewal =
 
 export interface Registry {
   join(node: Omit<NodeRecord, 'incarnation' | 'state'>): Promise<Lease>;
-  renew(lease: Lease): Promise<Renewal>;
+  /** `state`: what `nodes` shows from now on; 'ok' unless it is given, as after a join. */
+  renew(lease: Lease, state?: NodeState): Promise<Renewal>;
   leave(lease: Lease): Promise<void>;
   /** All with a live lease, and those gone for less than a minute (state `gone`). */
   nodes(): Promise<readonly NodeRecord[]>;

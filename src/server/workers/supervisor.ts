@@ -270,9 +270,9 @@ export class Supervisor {
         if (worker !== undefined) worker.incarnation = lease.incarnation;
         return lease;
       },
-      renew: async (lease) => {
+      renew: async (lease, state) => {
         own(lease.node);
-        return registry.renew(lease);
+        return registry.renew(lease, state);
       },
       leave: async (lease) => {
         own(lease.node);
