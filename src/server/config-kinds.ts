@@ -130,6 +130,13 @@ export function text(
   return setting({ unit, wrong: `must be a ${unit}`, read, print: quoted }, initial, describe);
 }
 
+/** A text of at most 4096 characters; "" is none. */
+export function optionalText(describe: string, unit: string, check = (_value: string) => true): Setting<string> {
+  const read: Read<string> = (value) =>
+    typeof value === 'string' && value.length <= 4096 && (value === '' || check(value)) ? value : undefined;
+  return setting({ unit, wrong: `must be a ${unit}, or ""`, read, print: quoted }, '', describe);
+}
+
 /** Texts; in one variable or flag, separated by commas. */
 export function list(
   initial: readonly string[],
@@ -199,4 +206,23 @@ export function listenersOf<const W extends string>(words: readonly W[], describ
     false,
     describe,
   );
+}
+
+/** Between two durations, in ms. */
+export interface Span {
+  readonly minMs: number;
+  readonly maxMs: number;
+}
+
+/** Two durations, the shorter first. */
+export function span(initial: readonly [string, string], describe: string): Setting<Span> {
+  const read: Read<Span> = (value) => {
+    const given = typeof value === 'string' ? value.split(',').map((part) => part.trim()) : value;
+    if (!Array.isArray(given) || given.length !== 2) return undefined;
+    const [minMs, maxMs] = given.map((one) => parseDuration(String(one)));
+    return minMs !== undefined && maxMs !== undefined && minMs <= maxMs ? { minMs, maxMs } : undefined;
+  };
+  const print = ({ minMs, maxMs }: Span) => `[${quoted(formatDuration(minMs))}, ${quoted(formatDuration(maxMs))}]`;
+  const wrong = 'must be two durations, the shorter first, such as ["1s", "30s"]';
+  return setting({ unit: 'two durations', wrong, read, print }, initial, describe);
 }

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { ImgoError } from '../protocol/errors.js';
 import { nearest } from '../protocol/nearest.js';
-import { type Config, toConfig } from './config.js';
+import { type Config, isEmbedded, toConfig } from './config.js';
 import { readConfigFile } from './config-file.js';
 import type { SettingMeta } from './config-kinds.js';
 import { type Settings, schema } from './config-schema.js';
@@ -80,6 +80,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const settings = check(given);
   const config = toConfig(settings, (key) => given.has(key), sources.folder);
   checkTogether(config, given);
+  checkRoles(config, settings, given);
   return { config, settings: shown(settings, given), file: file?.file };
 }
 
@@ -178,6 +179,49 @@ function checkTogether({ limits, delivery, rooms }: Config, given: ReadonlyMap<s
         ? `must hold one message: limits.payload is ${formatSize(largest)}`
         : `must not be above ${key}, which is ${formatSize(bytes)}`;
     throw invalid(culprit, detail, given);
+  }
+}
+
+/** What the roles of a process need of the rest. */
+function checkRoles(config: Config, settings: Settings, given: ReadonlyMap<string, Given>): void {
+  const { roles, redis, kafka, cluster, workers } = config;
+  const fail = (key: string, detail: string): never => {
+    throw invalid(key, detail, given);
+  };
+  const alone = roles.length === 1 && roles[0] === 'comet';
+  if (settings.role.length === 0) fail('role', 'must name a role: all, comet, logic or job');
+  if (settings.queue.kafka.brokers.length > 0 && kafka === undefined) {
+    fail('queue.kafka.brokers', 'has an effect only with queue.engine = "kafka"');
+  }
+  if (kafka !== undefined && kafka.brokers.length === 0)
+    fail('queue.engine', 'is "kafka": queue.kafka.brokers says where');
+  if (kafka?.sasl?.passwordFile === '') fail('queue.kafka.username', 'needs queue.kafka.password_file');
+  if (isEmbedded(config)) {
+    if (kafka !== undefined) fail('queue.engine', 'is "kafka": the store has to be Redis then; redis.url says where');
+    return;
+  }
+  if (alone) {
+    if (cluster.logic.length === 0) fail('role', 'is comet alone: cluster.logic says where its logics are');
+  } else {
+    if (redis === undefined) fail('role', 'is one of several apart: redis.url says where their store is');
+    if (kafka === undefined) fail('redis.url', 'is set: what was accepted has to wait in Kafka then; set queue.engine');
+    if (cluster.logic.length > 0 && roles.includes('logic')) {
+      fail('cluster.logic', 'is for comets without a logic in their process');
+    }
+    if (roles.includes('comet') && !roles.includes('logic') && cluster.logic.length === 0) {
+      fail('role', 'has a comet without a logic: cluster.logic says where those are');
+    }
+  }
+  if (cluster.keyFile === undefined) {
+    fail('role', 'is one of several apart: cluster.key_file is the key by which they know each other');
+  }
+  const { cert, key, ca } = settings.cluster.tls;
+  if ([cert, key, ca].some((file) => file === '') && [cert, key, ca].some((file) => file !== '')) {
+    fail('cluster.tls.cert', 'needs cluster.tls.key and cluster.tls.ca beside it');
+  }
+  if (cluster.rpc === undefined) fail('cluster.rpc', 'is off: other roles have to reach this one');
+  if (workers !== 1 && roles.includes('comet')) {
+    fail('workers', 'is for one server alone: start another comet, each is a process of its own');
   }
 }
 

@@ -12,8 +12,10 @@ import {
   list,
   listener,
   listenersOf,
+  optionalText,
   rate,
   size,
+  span,
   text,
   toggle,
 } from './config-kinds.js';
@@ -111,8 +113,84 @@ const fanout = group({
   frame_interval: duration('20ms', 'Between two frames to such a client, and after the answer to its authentication.'),
 });
 
+const ROLE_NAMES = ['all', 'comet', 'logic', 'job'];
+const isHostPort = (value: string): boolean => /^(?:\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(value);
+/** Names stand in keys of stores, in identities of TLS and in paths. */
+const isNodeName = (value: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value);
+
+const redis = group({
+  url: optionalText(
+    'Redis, as store and router of roles apart; also sentinel://HOST:PORT,HOST:PORT/NAME and cluster://HOST:PORT,HOST:PORT.',
+    'Redis URL',
+    (value) => /^(rediss?|sentinels?|clusters?):\/\/[^/]/.test(value),
+  ),
+  password_file: optionalText('File with the password, rather than in the URL.', 'file'),
+  prefix: text('imgo', 'Keys begin with it: several clusters can share a Redis.', 'word', (value) =>
+    /^[A-Za-z0-9._-]{1,32}$/.test(value),
+  ),
+});
+
+const queue = group({
+  engine: choice(['embedded', 'kafka'], 'embedded', 'What was accepted waits here: in the store itself, or in Kafka.'),
+  kafka: group({
+    brokers: list([], 'Kafka brokers.', 'HOST:PORT', isHostPort),
+    topic: text(
+      'imgo.push',
+      'The topic of what was accepted; TOPIC.dead has what cannot be applied.',
+      'topic name',
+      (value) => /^[A-Za-z0-9._-]{1,200}$/.test(value),
+    ),
+    group: text('imgo-job', 'The consumer group of the jobs.', 'group name'),
+    partitions: count(64, 'Partitions of a topic that is made; fixed from then on.', 1, 1_024),
+    replication: countOrAuto(
+      'Replicas of a topic that is made, and required; "auto": 3 where there are 3 brokers, else 1.',
+      1,
+    ),
+    create: toggle(true, 'Makes the topic where it is missing; false: its operator does.'),
+    tls: toggle(false, 'TLS to the brokers.'),
+    username: optionalText('SASL user; "" is none.', 'user name'),
+    password_file: optionalText('File with its password.', 'file'),
+    mechanism: choice(['plain', 'scram-sha-256', 'scram-sha-512'], 'scram-sha-512', 'How the user proves itself.'),
+  }),
+});
+
+const cluster = group({
+  node: optionalText(
+    'This node\'s name, one of its own; "" makes one up at each start.',
+    'name of letters, digits, ".", "_" and "-"',
+    isNodeName,
+  ),
+  key_file: optionalText('File with the key of the cluster (imgo key cluster), or of this role.', 'file'),
+  rpc: listener(7173, 'Where other roles reach this one; on 127.0.0.1 unless a host is named.'),
+  advertise: optionalText('Where others find it, when that is not where it listens.', 'HOST:PORT', isHostPort),
+  logic: list([], 'For comets: where logics are, host:port or dns:NAME:PORT.', 'HOST:PORT or dns:NAME:PORT', (value) =>
+    isHostPort(value.replace(/^dns:/, '')),
+  ),
+  encrypt: choice(
+    ['remote', 'always'],
+    'remote',
+    'Links between roles are in TLS under the key of the cluster; "remote": but for those on loopback.',
+  ),
+  tls: group({
+    cert: optionalText(
+      'Certificate (PEM) of this node for links, rather than the key; with tls.key and tls.ca.',
+      'file',
+    ),
+    key: optionalText('Its private key.', 'file'),
+    ca: optionalText('Who signed the certificates of all nodes.', 'file'),
+  }),
+});
+
+const drain = group({
+  rate: rate('1000/s', 'Clients a second that leave a node which is drained.'),
+  reconnect: span(['1s', '30s'], 'When native clients of such a node are to be back.'),
+});
+
 /** Every setting, in the order in which `config show` prints them. */
 export const schema = z.strictObject({
+  role: list(['all'], 'What this process does.', '"all", "comet", "logic", "job"', (value) =>
+    ROLE_NAMES.includes(value),
+  ),
   data: text('.imgo', 'Folder of messages, tokens and keys; "memory" keeps nothing.', 'folder or "memory"'),
   shutdown_timeout: duration('30s', 'Time for a graceful stop.', 100),
   workers: countOrAuto(
@@ -127,6 +205,10 @@ export const schema = z.strictObject({
   rooms,
   legacy: group({ default_room: text('1', "The room of imgo's clients whose token names none.", 'room name') }),
   fanout,
+  redis,
+  queue,
+  cluster,
+  drain,
   store: group({ reserve: size('256MiB', 'Free disk below which pushes are refused.') }),
   observe: group({
     log: group({

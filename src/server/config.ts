@@ -3,8 +3,9 @@
 // error with the nearest name, never ignored.
 
 import { isAbsolute, resolve } from 'node:path';
-import type { ListenAddress } from './config-kinds.js';
+import type { ListenAddress, Span } from './config-kinds.js';
 import type { Settings } from './config-schema.js';
+import type { Role } from './router/registry.js';
 
 /** Where a listener listens. */
 export interface ListenerConfig {
@@ -22,8 +23,44 @@ export interface KeepConfig {
   readonly ageMs: number;
 }
 
+/** How roles apart find and trust each other. */
+export interface ClusterConfig {
+  /** undefined: one is made up. */
+  readonly node: string | undefined;
+  readonly keyFile: string | undefined;
+  /** undefined: nobody dials this node. */
+  readonly rpc: ListenerConfig | undefined;
+  /** `host:port`; undefined: where it listens. */
+  readonly advertise: string | undefined;
+  /** `host:port` or `dns:name:port`. */
+  readonly logic: readonly string[];
+  readonly encrypt: 'remote' | 'always';
+  /** Files of mutual TLS, in place of the key. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
+}
+
+/** The brokers, and the topic on them. */
+export interface KafkaConfig {
+  readonly brokers: readonly string[];
+  readonly topic: string;
+  readonly group: string;
+  readonly partitions: number;
+  readonly replication: number | 'auto';
+  readonly create: boolean;
+  readonly tls: boolean;
+  readonly sasl:
+    | {
+        readonly username: string;
+        readonly passwordFile: string;
+        readonly mechanism: Settings['queue']['kafka']['mechanism'];
+      }
+    | undefined;
+}
+
 /** Everything a server is started with. Times in ms, sizes in bytes, rates a second. */
 export interface Config {
+  /** Each once; all three: everything in this process. */
+  readonly roles: readonly Role[];
   /** `shown`: as it was given, for messages; `folder`: absolute. */
   readonly data:
     | { readonly kind: 'memory' }
@@ -87,6 +124,14 @@ export interface Config {
     readonly oneFramePerWrite: readonly ('tcp' | 'goim')[];
     readonly frameIntervalMs: number;
   };
+  /** undefined: the store and the router are of this process. */
+  readonly redis:
+    | { readonly url: string; readonly passwordFile: string | undefined; readonly prefix: string }
+    | undefined;
+  /** undefined: the queue is the store. */
+  readonly kafka: KafkaConfig | undefined;
+  readonly cluster: ClusterConfig;
+  readonly drain: { readonly perSecond: number; readonly reconnect: Span };
   readonly store: { readonly reserveBytes: number };
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -100,9 +145,17 @@ export function isLoopback(host: string): boolean {
   return bare === 'localhost' || bare === '::1' || bare === '::ffff:127.0.0.1' || /^127(\.\d{1,3}){3}$/.test(bare);
 }
 
-/** The listeners that are on, by name. */
+/** True where nothing of it is in another process but its workers. */
+export function isEmbedded(config: Config): boolean {
+  return config.redis === undefined && config.roles.length === ROLES.length;
+}
+
+/** The listeners for clients and callers that are on and belong to this process's roles, by name. */
 export function listeners(config: Config): readonly (readonly [string, ListenerConfig])[] {
-  const { http, ws, tcp, goim, legacyHttp } = config.listen;
+  const comet = config.roles.includes('comet');
+  const { http } = config.listen;
+  const { ws, tcp, goim } = comet ? config.listen : NO_LISTENERS;
+  const legacyHttp = config.roles.includes('logic') ? config.listen.legacyHttp : undefined;
   const all: readonly (readonly [string, ListenerConfig | undefined])[] = [
     ['http', http],
     ['ws', ws],
@@ -113,12 +166,18 @@ export function listeners(config: Config): readonly (readonly [string, ListenerC
   return all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
 }
 
+const ROLES: readonly Role[] = ['comet', 'logic', 'job'];
+const NO_LISTENERS = { ws: undefined, tcp: undefined, goim: undefined };
+
 /** Settings as a Config. `named`: true for a key that somebody set; `folder`: what a relative data folder is relative to. */
 export function toConfig(settings: Settings, named: (key: string) => boolean, folder: string): Config {
   const { data, listen, auth, limits, delivery, rooms, legacy, fanout, store, observe } = settings;
+  const { redis, queue, cluster, drain } = settings;
   const listenerOf = (key: string, value: ListenAddress | 'off'): ListenerConfig | undefined =>
     value === 'off' ? undefined : { host: value.host ?? listen.host, port: value.port, named: named(`listen.${key}`) };
+  const path = (file: string) => (file === '' ? undefined : isAbsolute(file) ? file : resolve(folder, file));
   return {
+    roles: ROLES.filter((role) => settings.role.includes('all') || settings.role.includes(role)),
     data:
       data === 'memory'
         ? { kind: 'memory' }
@@ -169,7 +228,32 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
       oneFramePerWrite: fanout.one_frame_per_write,
       frameIntervalMs: fanout.frame_interval,
     },
+    redis:
+      redis.url === '' ? undefined : { url: redis.url, passwordFile: path(redis.password_file), prefix: redis.prefix },
+    kafka: queue.engine === 'kafka' ? kafkaOf(queue.kafka, path) : undefined,
+    cluster: {
+      node: cluster.node === '' ? undefined : cluster.node,
+      keyFile: path(cluster.key_file),
+      rpc:
+        cluster.rpc === 'off'
+          ? undefined
+          : { host: cluster.rpc.host ?? '127.0.0.1', port: cluster.rpc.port, named: named('cluster.rpc') },
+      advertise: cluster.advertise === '' ? undefined : cluster.advertise,
+      logic: cluster.logic,
+      encrypt: cluster.encrypt,
+      tls:
+        cluster.tls.cert === ''
+          ? undefined
+          : { cert: path(cluster.tls.cert) ?? '', key: path(cluster.tls.key) ?? '', ca: path(cluster.tls.ca) ?? '' },
+    },
+    drain: { perSecond: drain.rate, reconnect: drain.reconnect },
     store: { reserveBytes: store.reserve },
     log: observe.log,
   };
+}
+
+function kafkaOf(kafka: Settings['queue']['kafka'], path: (file: string) => string | undefined): KafkaConfig {
+  const { brokers, topic, group, partitions, replication, create, tls, username, mechanism } = kafka;
+  const sasl = username === '' ? undefined : { username, mechanism, passwordFile: path(kafka.password_file) ?? '' };
+  return { brokers, topic, group, partitions, replication, create, tls, sasl };
 }

@@ -38,6 +38,23 @@ export const configFlags = {
     multipleNonGreedy: true,
     summary: 'pages that may connect (same-host); repeatable [env: IMGO_LISTEN__ORIGINS]',
   }),
+  role: Flags.string({
+    helpGroup: 'APART',
+    helpValue: 'comet|logic|job',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'what this process does (all); repeatable, or with commas [env: IMGO_ROLE]',
+  }),
+  kafka: Flags.string({
+    helpGroup: 'APART',
+    helpValue: 'HOST:PORT,…',
+    summary: 'what was accepted waits in Kafka [env: IMGO_QUEUE__KAFKA__BROKERS]',
+  }),
+  redis: Flags.string({
+    helpGroup: 'APART',
+    helpValue: 'URL',
+    summary: 'store and router are Redis [env: IMGO_REDIS__URL]',
+  }),
   workers: Flags.string({
     helpValue: 'N|auto',
     summary: 'processes that hold connections (1); auto: one a core or as max-conns needs [env: IMGO_WORKERS]',
@@ -65,6 +82,9 @@ export interface ConfigFlagValues {
   readonly goim?: string | undefined;
   readonly 'legacy-http'?: string | undefined;
   readonly origin?: readonly string[] | undefined;
+  readonly role?: readonly string[] | undefined;
+  readonly kafka?: string | undefined;
+  readonly redis?: string | undefined;
   readonly workers?: string | undefined;
   readonly 'max-conns'?: string | undefined;
   readonly data?: string | undefined;
@@ -86,6 +106,7 @@ const KEYS = {
   'max-conns': 'limits.max_conns',
   'log-format': 'observe.log.format',
   data: 'data',
+  redis: 'redis.url',
 } as const;
 
 /** The settings that flags give. @throws ImgoError usage */
@@ -103,6 +124,11 @@ export function settingsOf(flags: ConfigFlagValues): readonly FlagSetting[] {
   for (const [flag, key] of Object.entries(KEYS) as [keyof typeof KEYS, string][]) {
     const value = flags[flag];
     if (value !== undefined) given.push({ key, value, where: `--${flag}` });
+  }
+  if (flags.role !== undefined) given.push({ key: 'role', value: flags.role.join(','), where: '--role' });
+  if (flags.kafka !== undefined) {
+    given.push({ key: 'queue.engine', value: 'kafka', where: '--kafka' });
+    given.push({ key: 'queue.kafka.brokers', value: flags.kafka, where: '--kafka' });
   }
   if (flags.origin !== undefined) given.push({ key: 'listen.origins', value: flags.origin, where: '--origin' });
   if (flags.memory === true) given.push({ key: 'data', value: 'memory', where: '--memory' });
