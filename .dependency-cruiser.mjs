@@ -80,6 +80,12 @@ export default {
       { path: '^src/', pathNot: '^src/server/(store|router|queue)/' },
       { path: 'node_modules/lmdb/' },
     ),
+    never(
+      'ioredis-only-in-its-engines',
+      'The engines in Redis know its client.',
+      { path: '^src/', pathNot: '^src/server/(store|router)/redis' },
+      { path: 'node_modules/ioredis/' },
+    ),
   ],
   options: {
     parser: 'swc',

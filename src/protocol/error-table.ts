@@ -2,6 +2,7 @@
 // {name} is a parameter; [ … ] is left out when a parameter inside it is missing; an advice line that lacks one is too.
 // Commands are spelled `imgo …`; the command line replaces that with the form that was typed.
 
+import { REDIS } from './error-redis.js';
 import { type ErrorRow, Exit, retry, row } from './error-row.js';
 
 const { RUNTIME, USAGE, UNREACHABLE, REFUSED, IMPOSSIBLE, PARTLY, TIMEOUT, INTERRUPTED } = Exit;
@@ -467,7 +468,7 @@ const COMMAND = {
 } as const;
 
 /** The table, by code. */
-export const ERRORS = { ...REQUEST, ...ACCESS, ...STATE, ...START, ...COMMAND } as const satisfies Record<
+export const ERRORS = { ...REQUEST, ...ACCESS, ...STATE, ...START, ...COMMAND, ...REDIS } as const satisfies Record<
   string,
   ErrorRow
 >;

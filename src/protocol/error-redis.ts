@@ -1,0 +1,55 @@
+// Rows of the error table that Redis is the reason of: a part of error-table.ts, in a file of its own for its length.
+
+import { Exit, retry, row } from './error-row.js';
+
+const { IMPOSSIBLE, REFUSED, UNREACHABLE, USAGE } = Exit;
+
+/** What Redis may be the reason of. */
+export const REDIS = {
+  redis_unreachable: retry(
+    503,
+    UNREACHABLE,
+    'Redis at {address} does not answer ({detail}).',
+    'The store and the router are in Redis, and it cannot be reached. Nothing that was accepted is touched.',
+    ['see whether it runs and can be reached from here', 'one machine needs no Redis: leave redis.url unset'],
+  ),
+  redis_refused: row(
+    503,
+    REFUSED,
+    'Redis at {address} refuses this server: {detail}.',
+    'The user or the password is wrong, or that user may not do what is needed.',
+    ['redis.url carries user and password', 'the user needs +@all -@dangerous +info on its keys'],
+  ),
+  redis_tls: row(
+    503,
+    USAGE,
+    'Redis at {address} and this server do not agree on TLS: {detail}.',
+    'One side speaks TLS and the other does not, or the certificate is not trusted.',
+    ['rediss:// for a server with TLS, redis:// for one without', 'sentinels:// and clusters:// are the same with TLS'],
+  ),
+  redis_url: row(
+    500,
+    USAGE,
+    'redis.url is not an address of Redis: {detail}.',
+    'An address says how Redis is run and where it is.',
+    [
+      'redis://HOST:PORT, or rediss:// with TLS',
+      'sentinel://HOST:PORT,HOST:PORT/NAME with the name of the primary',
+      'cluster://HOST:PORT,HOST:PORT',
+    ],
+  ),
+  redis_unfit: row(
+    503,
+    IMPOSSIBLE,
+    'Redis at {address} cannot be used: {detail}.',
+    'What Redis is told to keep it has to keep: it must be new enough, evict nothing, and write down what it has.',
+    ['Redis 6.2 or newer', 'maxmemory-policy noeviction', 'appendonly yes'],
+  ),
+  topic_changed: row(
+    500,
+    IMPOSSIBLE,
+    'The store belongs to another topic: {detail}.',
+    'Ids are positions in a topic. In another topic the same id is another message, so the store refuses it.',
+    ['point both at what belongs together', 'imgo serve --accept-topic begins a new epoch with the new topic'],
+  ),
+} as const;

@@ -1,0 +1,221 @@
+/**
+ * The connection to Redis that store and router share: one server, the primary behind Sentinels, or a cluster. It promises
+ * that nothing is sent twice behind the caller's back and nothing waits in a hidden queue: what cannot be written now fails
+ * now, what was under way when the connection broke fails as unknown, and every answer has a deadline. It reconnects for
+ * as long as it is open, with growing, jittered pauses.
+ */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { ImgoError } from '../../../protocol/errors.js';
+import type { Clock } from '../../clock.js';
+import { asRedisError, isFatal } from './failures.js';
+import type { Script } from './script.js';
+import { parseRedisUrl, type RedisTarget } from './url.js';
+
+export interface ConnectOptions {
+  /** As in the setting redis.url. */
+  readonly url: string;
+  /** In place of the one in the address. */
+  readonly password?: string;
+  readonly clock: Clock;
+  /** Beside what the system trusts: PEM. */
+  readonly ca?: string;
+  /** How long an answer is waited for. Default 1 s; a stopped server gives none. */
+  readonly commandTimeoutMs?: number;
+  /** How long the first connection is tried for. Default 10 s. */
+  readonly connectForMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export type Argument = string | number | Buffer;
+
+/** A connection that was ready once. */
+export interface RedisLink extends AsyncDisposable {
+  /** Where Redis is, for people. */
+  readonly address: string;
+  /** Runs a script on the server that has its keys: all of one hash tag. Bulk replies are Buffers. */
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  /** One command, sent to whoever has its key. Bulk replies are Buffers. */
+  command(name: string, ...args: readonly Argument[]): Promise<unknown>;
+  /** Every server that takes writes. */
+  primaries(): readonly Redis[];
+}
+
+const RECONNECT_MS = 50;
+const RECONNECT_MAX_MS = 2_000;
+const CONNECT_TIMEOUT_MS = 3_000;
+
+/**
+ * Connects and waits until the first commands may be sent.
+ * @throws ImgoError redis_url; redis_refused, redis_tls at once; redis_unreachable after `connectForMs`
+ */
+export async function connectRedis(options: ConnectOptions): Promise<RedisLink> {
+  const target = parseRedisUrl(options.url);
+  const client = target.kind === 'cluster' ? clusterClient(target, options) : serverClient(target, options);
+  await firstReady(client, target, options);
+  return new Link(client, target.shown);
+}
+
+function commonOptions(target: RedisTarget, options: ConnectOptions): RedisOptions {
+  const { username, db } = target;
+  const password = options.password ?? target.password;
+  return {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(target.tls ? { tls: options.ca === undefined ? {} : { ca: options.ca } } : {}),
+    db,
+    lazyConnect: true,
+    disableClientInfo: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    commandTimeout: options.commandTimeoutMs ?? 1_000,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // A primary that was demoted: asked for again, with what it refused left to the caller.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  };
+}
+
+function serverClient(target: RedisTarget, options: ConnectOptions): Redis {
+  const retryStrategy = (attempt: number): number => backoff(attempt, options.clock);
+  const common: RedisOptions = { ...commonOptions(target, options), enableOfflineQueue: false, retryStrategy };
+  const [first] = target.addresses;
+  if (target.name === undefined || first === undefined) return new Redis({ ...common, ...first });
+  return new Redis({
+    ...common,
+    sentinels: target.addresses.map((address) => ({ ...address })),
+    name: target.name,
+    // Without it a primary that was paused and then demoted is written to until it notices.
+    failoverDetector: true,
+    sentinelRetryStrategy: retryStrategy,
+    ...(target.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls ?? {} } : {}),
+  });
+}
+
+function clusterClient(target: RedisTarget, options: ConnectOptions): Cluster {
+  const { retryStrategy: _none, ...redisOptions } = commonOptions(target, options);
+  return new Cluster(
+    target.addresses.map((address) => ({ ...address })),
+    {
+      redisOptions,
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: (attempt) => backoff(attempt, options.clock),
+      // What was under way when a node went is not sent again by the client; where its slots went is asked for.
+      retryDelayOnFailover: 0,
+      slotsRefreshInterval: 2_000,
+      slotsRefreshTimeout: options.commandTimeoutMs ?? 1_000,
+    },
+  );
+}
+
+/** Pause before a connection attempt: doubles up to a bound, and half of it is random. */
+function backoff(attempt: number, clock: Clock): number {
+  const full = Math.min(RECONNECT_MAX_MS, RECONNECT_MS * 2 ** Math.min(attempt - 1, 10));
+  return Math.ceil(full / 2 + (clock.random() * full) / 2);
+}
+
+function firstReady(client: Redis | Cluster, target: RedisTarget, options: ConnectOptions): Promise<void> {
+  const { clock, connectForMs = 10_000, signal } = options;
+  return new Promise((resolve, reject) => {
+    let attempts = 0;
+    let last: Error | undefined;
+    const timer = clock.after(connectForMs, giveUp);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    client.on('error', failed);
+    client.once('ready', ready);
+    client.on('reconnecting', () => {
+      attempts++;
+    });
+    client.connect().catch(failed);
+
+    function ready(): void {
+      settle();
+      resolve();
+    }
+    function failed(cause: unknown): void {
+      const error = asRedisError(cause, target.shown);
+      if (error instanceof ImgoError && isFatal(error)) end(error);
+      // That a connection closed says less than why it could not be made.
+      else if (last === undefined || !/connection broke|no connection/.test(error.message)) last = error;
+    }
+    function giveUp(): void {
+      const detail = last instanceof ImgoError ? last.details['detail'] : undefined;
+      const tries = `${Math.max(1, attempts)} tries in ${Math.round(connectForMs / 1_000)} s`;
+      end(
+        new ImgoError(
+          'redis_unreachable',
+          { address: target.shown, detail: detail === undefined ? tries : `${detail}, ${tries}` },
+          { cause: last },
+        ),
+      );
+    }
+    function end(error: Error): void {
+      settle();
+      client.disconnect();
+      reject(error);
+    }
+    function settle(): void {
+      clock.clear(timer);
+      signal?.removeEventListener('abort', giveUp);
+      client.off('error', failed);
+      client.off('ready', ready);
+      client.removeAllListeners('reconnecting');
+      // An 'error' nobody listens to would be printed; whoever waits for an answer is told anyway.
+      client.on('error', () => undefined);
+    }
+  });
+}
+
+class Link implements RedisLink {
+  readonly address: string;
+  readonly #client: Redis | Cluster;
+  #corked: readonly { uncork(): void }[] | undefined;
+
+  constructor(client: Redis | Cluster, address: string) {
+    this.#client = client;
+    this.address = address;
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.#send('evalsha', script.sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw asRedisError(error, this.address);
+    }
+    return this.command('eval', script.source, keys.length, ...keys, ...args);
+  }
+
+  async command(name: string, ...args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.#send(name, ...args);
+    } catch (error) {
+      throw asRedisError(error, this.address);
+    }
+  }
+
+  primaries(): readonly Redis[] {
+    return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client.disconnect();
+  }
+
+  #send(name: string, ...args: readonly Argument[]): Promise<unknown> {
+    this.#cork();
+    return this.#client.callBuffer(name, ...args);
+  }
+
+  /** What is sent in one turn is one write a server. */
+  #cork(): void {
+    if (this.#corked !== undefined) return;
+    const streams = this.primaries().flatMap(({ stream }) =>
+      stream === undefined || stream.destroyed ? [] : [stream],
+    );
+    for (const stream of streams) stream.cork();
+    this.#corked = streams;
+    process.nextTick(() => {
+      this.#corked = undefined;
+      for (const stream of streams) stream.uncork();
+    });
+  }
+}
