@@ -160,6 +160,22 @@ export function bucketsConformance(engine: BucketsEngine): void {
     expect((await stage.read()).items[1]).toMatchObject({ entry: { prev: stage.id(1) } });
   });
 
+  test('what an idempotency key was used for can be asked, until it is forgotten', async () => {
+    const stage = await open();
+    await stage.apply([stage.record(1, once('k')), stage.record(2, once('k', 'else')), stage.record(3)]);
+    const question = { log: LOG, scope: 'key', key: 'k' };
+    const asked = [
+      question,
+      { ...question, key: 'unused' },
+      { ...question, scope: 'key2' },
+      { ...question, log: ROOM },
+    ];
+    const use = { id: stage.id(1), bodyHash: 'body' };
+    expect(await stage.buckets.keyUses(asked)).toEqual([use, undefined, undefined, undefined]);
+    stage.clock.pass(DAY);
+    expect(await stage.buckets.keyUses([question])).toEqual([undefined]);
+  });
+
   test('an idempotency key used twice in one batch gets one id', async () => {
     const stage = await open();
     const both = await stage.apply([stage.record(1, once('k')), stage.record(2, once('k'))]);

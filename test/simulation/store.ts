@@ -141,6 +141,7 @@ export class ModelStore {
       epoch,
       apply: (groups) => network.call(from, this.process, () => this.apply(groups)),
       marks: (buckets) => ask((engine) => engine.marks(buckets)),
+      keyUses: (asked) => ask((engine) => engine.keyUses(asked)),
       sessionsOf: (users) => ask((engine) => engine.sessionsOf(users)),
       read: (log: LogName, after: MessageId, limit) => ask((engine) => engine.read(log, after, limit)),
       log: (log) => ask((engine) => engine.log(log)),

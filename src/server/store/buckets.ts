@@ -36,6 +36,18 @@ export interface Idempotency {
   readonly bodyHash: string;
 }
 
+/** An idempotency key in its scope: API key and log. */
+export interface KeyQuestion {
+  readonly log: LogName;
+  readonly scope: string;
+  readonly key: string;
+}
+
+export interface KeyUse {
+  readonly id: MessageId;
+  readonly bodyHash: string;
+}
+
 /** A record under the id that its queue gave it. */
 export interface IdentifiedRecord extends PushRecord {
   readonly id: MessageId;
@@ -217,6 +229,11 @@ export interface Buckets extends AsyncDisposable {
   apply(groups: readonly ApplyGroup[]): Promise<readonly GroupResult[]>;
   /** Marks of these buckets, for a job that starts. */
   marks(buckets: readonly number[]): Promise<readonly MessageId[]>;
+  /**
+   * What idempotency keys were used for, in the order asked; undefined: not used, or forgotten. For those who accept where
+   * another process applies: once a bucket's mark has reached a record's id, its key tells what became of it.
+   */
+  keyUses(asked: readonly KeyQuestion[]): Promise<readonly (KeyUse | undefined)[]>;
   /** Live sessions of users (ephemeral pushes, presence), by user in the order asked. */
   sessionsOf(users: readonly UserId[]): Promise<readonly (readonly SessionState[])[]>;
 

@@ -26,6 +26,8 @@ import {
   type Entry,
   type GroupResult,
   type IdentifiedRecord,
+  type KeyQuestion,
+  type KeyUse,
   type LogState,
   type OpenCursor,
   type ReadLimit,
@@ -128,7 +130,7 @@ class MemoryBuckets implements Buckets {
     if (compareIds(id, this.#marks[bucket] ?? ZERO_ID) <= 0) return this.#repeat(record);
     const { idempotency } = record;
     if (idempotency !== undefined) {
-      const key = `${idempotency.scope}\0${record.log}\0${idempotency.key}`;
+      const key = keyOf({ log: record.log, ...idempotency });
       const found = this.#idempotency.get(key);
       if (found !== undefined && found.expiresAt > this.#clock.now()) {
         this.#marks[bucket] = id;
@@ -183,6 +185,15 @@ class MemoryBuckets implements Buckets {
 
   async marks(buckets: readonly number[]): Promise<readonly MessageId[]> {
     return buckets.map((bucket) => this.#marks[bucket] ?? ZERO_ID);
+  }
+
+  async keyUses(asked: readonly KeyQuestion[]): Promise<readonly (KeyUse | undefined)[]> {
+    return asked.map((question) => {
+      const found = this.#idempotency.get(keyOf(question));
+      return found === undefined || found.expiresAt <= this.#clock.now()
+        ? undefined
+        : { id: found.id, bodyHash: found.bodyHash };
+    });
   }
 
   async sessionsOf(users: readonly UserId[]): Promise<readonly (readonly SessionState[])[]> {
@@ -413,4 +424,8 @@ function indexAfter(log: Log, id: MessageId): number {
     else high = middle;
   }
   return low - log.first;
+}
+
+function keyOf({ scope, log, key }: KeyQuestion): string {
+  return `${scope}\0${log}\0${key}`;
 }

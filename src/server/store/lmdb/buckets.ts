@@ -13,6 +13,8 @@ import {
   type DeviceState,
   type GroupResult,
   type IdentifiedRecord,
+  type KeyQuestion,
+  type KeyUse,
   type LogState as LogSummary,
   type OpenCursor,
   type ReadLimit,
@@ -27,6 +29,7 @@ import { acknowledge, closeDevice, type DeviceMark, findDevice, openDevice } fro
 import { ItemCollector, readUnknown } from '../items.js';
 import type { Write } from './committer.js';
 import type { Engine, EngineParts } from './engine.js';
+import { IdempotencyTable } from './idempotency.js';
 import { decodeEntry, ENTRY_HEADER, type Slab } from './layout.js';
 import type { LogState } from './log-state.js';
 import type { Space } from './space.js';
@@ -58,6 +61,14 @@ export class LmdbBuckets implements Buckets {
 
   async marks(buckets: readonly number[]): Promise<readonly MessageId[]> {
     return buckets.map((bucket) => this.#engine.marks.durable(bucket));
+  }
+
+  async keyUses(asked: readonly KeyQuestion[]): Promise<readonly (KeyUse | undefined)[]> {
+    const now = this.#parts.clock.now();
+    return asked.map((question) => {
+      const found = this.#engine.idempotency.durable(IdempotencyTable.key(question.log, question), now);
+      return found === undefined ? undefined : { id: found.id, bodyHash: found.bodyHash };
+    });
   }
 
   async sessionsOf(users: readonly UserId[]): Promise<readonly (readonly SessionState[])[]> {

@@ -38,7 +38,7 @@ export class IdempotencyTable {
     return this.#durableBytes;
   }
 
-  static key(log: string, { scope, key }: Idempotency): string {
+  static key(log: string, { scope, key }: Pick<Idempotency, 'scope' | 'key'>): string {
     return `${scope}\0${log}\0${key}`;
   }
 
@@ -46,6 +46,11 @@ export class IdempotencyTable {
   find(key: string, now: number): Idempotent | undefined {
     const found = this.#pending.get(key) ?? this.#stored(Buffer.from(key, 'utf8'));
     return found !== undefined && found.expiresAt > now ? found : undefined;
+  }
+
+  /** The same, of what is durable. */
+  durable(key: string, now: number): Idempotent | undefined {
+    return this.#pending.has(key) ? undefined : this.find(key, now);
   }
 
   /** Remembers the key in the transaction that is being built. False: there is no room. */
