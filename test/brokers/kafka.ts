@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { FaultProxy } from '../harness/fault-proxy.js';
 import { freePorts } from '../harness/ports.js';
 import { BrokerGroup, type BrokerProcess, LOOPBACK } from './process.js';
 import { KAFKA_JARS } from './provision.js';
@@ -20,6 +21,8 @@ const JVM = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', `${KAFKA_JARS
 export interface KafkaOptions {
   /** 1 (the default) or 3. */
   readonly nodes?: 1 | 3;
+  /** Clients are told of the fault proxies only, one in front of each node. */
+  readonly proxied?: boolean;
   /** Lines of server.properties beside or instead of the usual ones, for every node. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
 }
@@ -29,12 +32,21 @@ export interface KafkaCluster extends AsyncDisposable {
   readonly bootstrap: readonly string[];
   /** Node ids count from 1: node 1 is `nodes[0]`. */
   readonly nodes: readonly BrokerProcess[];
+  /** With `proxied`, the one in front of each node; otherwise none. */
+  readonly proxies: readonly FaultProxy[];
+}
+
+/** Whether a request, as a fault proxy with framing sees it, appends records: its answer is the one worth cutting. */
+export function isProduce(request: Buffer): boolean {
+  return request.readInt16BE(4) === 0;
 }
 
 interface Node {
   readonly id: number;
   readonly folder: string;
   readonly clients: number;
+  /** What clients are told to connect to. */
+  readonly advertised: number;
   readonly brokers: number;
   readonly controller: number;
 }
@@ -42,36 +54,41 @@ interface Node {
 /** Resolves once every node takes connections, which is when it can be used. Rejects with the log of one that ended before. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
   const count = options.nodes ?? 1;
-  const group = await BrokerGroup.create();
-  try {
-    const ports = await freePorts(3 * count);
-    const nodes = Array.from({ length: count }, (_, index): Node => {
-      const [clients = 0, brokers = 0, controller = 0] = ports.slice(3 * index);
-      return { id: index + 1, folder: join(group.folder, `node-${index + 1}`), clients, brokers, controller };
-    });
-    for (const node of nodes) {
-      await mkdir(node.folder);
-      await writeFile(configOf(node), propertiesOf(node, nodes, options.properties ?? {}));
-    }
-    await format(nodes);
-    const processes = nodes.map((node) =>
-      group.add({
-        name: `Kafka node ${node.id}`,
-        program: 'java',
-        args: ['-Xms64m', '-Xmx256m', ...JVM, `-D${LOG_LEVEL}=warn`, 'kafka.Kafka', configOf(node)],
-        port: node.clients,
-      }),
-    );
-    await Promise.all(processes.map((each) => each.start()));
-    return {
-      bootstrap: nodes.map(({ clients }) => `${LOOPBACK}:${clients}`),
-      nodes: processes,
-      [Symbol.asyncDispose]: () => group[Symbol.asyncDispose](),
-    };
-  } catch (error) {
-    await group[Symbol.asyncDispose]();
-    throw error;
+  await using started = new AsyncDisposableStack();
+  const group = started.use(await BrokerGroup.create());
+  const ports = await freePorts(3 * count);
+  const proxies: FaultProxy[] = [];
+  const nodes: Node[] = [];
+  for (let id = 1; id <= count; id += 1) {
+    const [clients = 0, brokers = 0, controller = 0] = ports.slice(3 * (id - 1));
+    const proxy = options.proxied
+      ? started.use(await FaultProxy.start({ target: clients, framing: 'length-prefixed' }))
+      : undefined;
+    if (proxy !== undefined) proxies.push(proxy);
+    const advertised = proxy?.port ?? clients;
+    nodes.push({ id, folder: join(group.folder, `node-${id}`), clients, advertised, brokers, controller });
   }
+  for (const node of nodes) {
+    await mkdir(node.folder);
+    await writeFile(configOf(node), propertiesOf(node, nodes, options.properties ?? {}));
+  }
+  await format(nodes);
+  const processes = nodes.map((node) =>
+    group.add({
+      name: `Kafka node ${node.id}`,
+      program: 'java',
+      args: ['-Xms64m', '-Xmx256m', ...JVM, `-D${LOG_LEVEL}=warn`, 'kafka.Kafka', configOf(node)],
+      port: node.clients,
+    }),
+  );
+  await Promise.all(processes.map((each) => each.start()));
+  const running = started.move();
+  return {
+    bootstrap: nodes.map(({ advertised }) => `${LOOPBACK}:${advertised}`),
+    nodes: processes,
+    proxies,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 const LOG_LEVEL = 'org.slf4j.simpleLogger.defaultLogLevel';
@@ -104,7 +121,7 @@ function propertiesOf(node: Node, nodes: readonly Node[], own: NonNullable<Kafka
       `BROKERS://${LOOPBACK}:${node.brokers}`,
       `CONTROLLER://${LOOPBACK}:${node.controller}`,
     ].join(','),
-    'advertised.listeners': `CLIENTS://${LOOPBACK}:${node.clients},BROKERS://${LOOPBACK}:${node.brokers}`,
+    'advertised.listeners': `CLIENTS://${LOOPBACK}:${node.advertised},BROKERS://${LOOPBACK}:${node.brokers}`,
     'listener.security.protocol.map': 'CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'BROKERS',
