@@ -71,7 +71,7 @@ export default {
     never(
       'engines-only-in-assembly',
       'Contracts are imported; which engine stands behind them is known to assemble.ts alone.',
-      { path: '^src/', pathNot: '^src/server/(assemble\\.ts$|(store|router|queue)/)' },
+      { path: '^src/', pathNot: '^src/server/(assemble(\\.ts$|/)|(store|router|queue)/)' },
       { path: '^src/server/(store|router|queue)/(memory|lmdb|redis|embedded|kafka)' },
     ),
     never(

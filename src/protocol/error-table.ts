@@ -300,6 +300,9 @@ const STATE = {
     'The link to it is down, or no answer came in time: whether it did what it was asked is not known.',
     ['it is dialled again by itself; imgo nodes shows who answers'],
   ),
+  node_not_found: row(404, IMPOSSIBLE, 'No node {node} that holds connections.', 'The node is gone, or is no comet.', [
+    'imgo nodes lists them',
+  ]),
   fd_limit: retry(
     503,
     RUNTIME,
@@ -339,6 +342,30 @@ const START = {
     'Cannot listen on {address} ({listener}): {detail}.',
     'The system refused the address: it is not one of this machine, or the port needs privileges.',
     ['--{listener} HOST:PORT with an address of this machine and a port above 1023'],
+  ),
+  cluster_key_invalid: row(
+    500,
+    USAGE,
+    'That is no key for this[: {detail}].',
+    'Roles apart know each other by a key: the cluster has one, comets and jobs can have one of their role alone.',
+    [
+      'imgo key cluster --out cluster.key makes one',
+      'imgo key cluster --role comet --from cluster.key --out comet.key',
+    ],
+  ),
+  link_refused: retry(
+    503,
+    UNREACHABLE,
+    'No link between this node and {node}: {why}.',
+    'Nodes say who they are and prove it with a key before anything else.',
+    ['cluster.key_file must be of one cluster on all nodes', 'imgo nodes shows their versions'],
+  ),
+  node_taken: row(
+    500,
+    IMPOSSIBLE,
+    'Another process is node {node} now[, at {address}].',
+    'Two nodes had one name; the one that joined last has it, and the other one writes nothing more.',
+    ['give each node a name of its own: cluster.node', 'without a name each start makes one up'],
   ),
   key_required: row(
     500,

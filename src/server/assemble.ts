@@ -1,30 +1,36 @@
 /**
- * The assembly: the one file that knows the engines and which roles run here. It opens the store, joins the registry, wires
- * comet, logic, queue and job by direct calls, and listens. Whatever fails on the way closes what was opened before.
- * Stopping goes the other way round: nothing new, what was accepted is applied and told, sessions are closed, the store
- * last.
+ * The assembly: it knows the engines and which roles run here, and wires comet, logic, queue and job: by direct calls where
+ * they are in this process, over links where they are not. Whatever fails on the way closes what was opened before. Stopping
+ * goes the other way round: nothing new, what was accepted is applied and told, sessions are closed, the store last. Each
+ * subject has a file of its own under assemble/.
  */
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
 import type { NodeId } from '../protocol/ids.js';
+import { type Cluster, enterCluster } from './assemble/cluster.js';
+import { type Comets, startComets, workerCount } from './assemble/comets.js';
+import { type Engines, openEngines } from './assemble/engines.js';
+import { goimNodes, openHttp } from './assemble/http.js';
+import { chooseMode, type Mode } from './assemble/mode.js';
+import { once, runAll, type Undo } from './assemble/undo.js';
+import { keepUp } from './assemble/upkeep.js';
 import { type Clock, systemClock } from './clock.js';
-import type { CometAddresses } from './comet/listeners.js';
-import type { CometOptions } from './comet/options.js';
-import { type Config, isLoopback, type ListenerConfig, listeners } from './config.js';
-import { createJob } from './job/job.js';
+import { type Config, isEmbedded, isLoopback, listeners } from './config.js';
+import { createJob, type Job } from './job/job.js';
 import { LiveOptions, type Reloaded } from './live-options.js';
-import type { LogicHttp, LogicHttpOptions } from './logic/http.js';
-import { importKey } from './logic/keys.js';
-import type { GoimNodes, LogicParts, PushParts } from './logic/options.js';
-import { createLogicService } from './logic/sessions.js';
-import { createEmbeddedQueue } from './queue/embedded.js';
-import { createMemoryRegistry } from './router/memory.js';
-import type { Registry } from './router/registry.js';
-import type { CometService, LogicService } from './rpc/services.js';
-import type { Buckets, BucketsOptions } from './store/buckets.js';
-import type { Credentials, KeyRecord } from './store/credentials.js';
+import { gateFor } from './logic/gate.js';
+import type { LogicParts } from './logic/options.js';
+import { createLogicService, type Logic } from './logic/sessions.js';
+import type { NodeRecord } from './router/registry.js';
+import type { Peer } from './rpc/admission.js';
+import { SERVICE_CALLS } from './rpc/calls.js';
+import type { LinkHandler } from './rpc/link.js';
+import { serve } from './rpc/remote.js';
+import type { CometService, NodeReport, NodeService } from './rpc/services.js';
 import { workerTimes } from './workers/protocol.js';
+
+export { openStore } from './assemble/engines.js';
 
 /** What a running server can be reached at. */
 export interface ServerAddresses {
@@ -36,13 +42,18 @@ export interface ServerAddresses {
   readonly tcp: string | undefined;
   readonly goim: string | undefined;
   readonly legacyHttp: string | undefined;
+  /** Where other nodes reach it: `127.0.0.1:7173`. */
+  readonly rpc: string | undefined;
 }
 
 export interface RunningServer {
   readonly addresses: ServerAddresses;
   /** development: every listener on loopback and no key. */
-  readonly mode: 'development' | 'production';
-  readonly epoch: number;
+  readonly mode: Mode;
+  /** Its name among the nodes. */
+  readonly node: string;
+  /** Rejects when it cannot go on: node_taken. Never resolves. */
+  readonly failed: Promise<never>;
   /** Takes over what it can of settings that changed. `changed`: their keys. */
   reload(config: Config, changed: readonly string[]): Reloaded;
   /** Graceful, within `shutdown_timeout`. Idempotent. */
@@ -55,277 +66,285 @@ export interface StartOptions {
   /** An API key to import as admin before listening. */
   readonly adminKey?: string;
   readonly clock?: Clock;
+  /** That are open already: processes of a test can share them. */
+  readonly engines?: Engines;
 }
 
-const RENEW_MS = 2_000;
-const MAINTAIN_MS = 1_000;
-/** Descriptors of a worker that are not connections. */
-const PROCESS_FDS = 64;
-const QUEUE_BYTES = 64 * 1024 * 1024;
-const FORGET_LOG_AFTER_MS = 30 * 86_400_000;
-const CREDENTIALS_KEPT_MS = 30 * 86_400_000;
-
-/** development: every listener on loopback and no key. */
-type Mode = RunningServer['mode'];
-
-/** Opened on the way up, closed on the way down. */
-type Undo = () => PromiseLike<void> | void;
-
 /**
- * Starts everything in this process.
- * @throws ImgoError data_locked, data_newer, data_damaged, key_required, key_invalid, port_in_use and the system's errors
+ * Starts the roles of this process.
+ * @throws ImgoError data_locked, data_newer, data_damaged, key_required, key_invalid, cluster_key_invalid, port_in_use, what
+ * the engines throw, and the system's errors
  */
 export async function startServer(config: Config, options: StartOptions): Promise<RunningServer> {
-  const { log, clock = systemClock } = options;
-  const undo: Undo[] = [];
-  const stop = once(() => runAll(undo.reverse()));
+  const assembly = new Assembly(config, options);
   try {
-    const { buckets, credentials, close } = await openStore(config, clock, options.version);
-    undo.push(close);
-    const mode = await chooseMode(config, credentials, clock, options.adminKey);
-    const processes = await workerCount(config);
-    const live = new LiveOptions(config, mode === 'development', processes);
-
-    const { ackMs, leaseMs } = workerTimes(processes, availableParallelism());
-    const registry = createMemoryRegistry({ clock, leaseMs });
-    const node = `n-${Buffer.from(clock.randomBytes(4)).toString('hex')}` as NodeId;
-    let comets: Comets | undefined;
-    const cometFor = (asked: NodeId): CometService | undefined => comets?.cometFor(asked);
-    const parts: LogicParts = { buckets, credentials, registry, clock, options: live.logic, cometFor };
-    const logic = createLogicService(parts);
-
-    const queue = createEmbeddedQueue({ epoch: buckets.epoch, clock, maxWaitingBytes: QUEUE_BYTES });
-    const job = createJob({
-      queue,
-      buckets,
-      registry,
-      clock,
-      ackMs,
-      cometFor: (record) => {
-        const service = cometFor(record.node);
-        if (service === undefined) throw new ImgoError('node_unreachable', { node: record.node });
-        return service;
-      },
-      onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
-    });
-
-    const started = await startComets(live.comet, processes, { ...options, logic, registry, buckets, clock, node });
-    comets = started;
-    undo.push(() => started.stop(config.shutdownTimeoutMs));
-    const consuming = new AbortController();
-    const running = job.run(consuming.signal);
-    undo.push(async () => {
-      consuming.abort();
-      await queue[Symbol.asyncDispose]();
-      await running;
-    });
-
-    const counters = (): Readonly<Record<string, number>> => ({ ...job.counters });
-    const nodes = (): GoimNodes | undefined => goimNodes(comets?.addresses());
-    const httpParts = { ...parts, queue, job: counters, goimNodes: nodes, origins: live.origins };
-    const http = await openHttp(config, httpParts, logic, options, mode);
-    if (http !== undefined) undo.push(() => http.stop());
-    await comets.listen();
-    await http?.listen();
-    const upkeep = keepUp(buckets, credentials, clock, log);
-    undo.push(() => clock.clear(upkeep));
-    return {
-      addresses: { ...comets.addresses(), ...(http?.addresses() ?? { http: undefined, legacyHttp: undefined }) },
-      mode,
-      epoch: buckets.epoch,
-      reload: (next, changed) => live.reload(next, changed),
-      stop,
-    };
+    await assembly.start();
+    return assembly.running();
   } catch (error) {
-    await stop().catch((late: unknown) => log.warn({ error: String(late) }, 'not all could be closed'));
+    await assembly
+      .stop()
+      .catch((late: unknown) => options.log.warn({ error: String(late) }, 'not all could be closed'));
     throw error;
   }
 }
 
-/** Where connections are held: in this process, or in its workers. */
-interface Comets {
-  cometFor(node: NodeId): CometService | undefined;
-  listen(): Promise<void>;
-  addresses(): CometAddresses;
-  stop(timeoutMs: number): Promise<void>;
-}
+class Assembly {
+  readonly #config: Config;
+  readonly #options: StartOptions;
+  readonly #clock: Clock;
+  readonly #node: NodeId;
+  readonly #undo: Undo[] = [];
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #stopping = new AbortController();
+  #engines: Engines | undefined;
+  #cluster: Cluster | undefined;
+  #logic: Logic | undefined;
+  #job: Job | undefined;
+  #comets: Comets | undefined;
+  #live: LiveOptions | undefined;
+  #mode: Mode = 'production';
+  #http: { readonly http: string | undefined; readonly legacyHttp: string | undefined } | undefined;
+  #push: NodeReport['push'];
 
-interface CometsParts extends StartOptions {
-  readonly logic: LogicService;
-  readonly registry: Registry;
-  readonly buckets: Buckets;
-  readonly clock: Clock;
-  readonly node: NodeId;
-}
-
-async function startComets(options: CometOptions, count: number, parts: CometsParts): Promise<Comets> {
-  const { log, node, version } = parts;
-  if (count > 1) {
-    const { Supervisor } = await import('./workers/supervisor.js');
-    const supervisor = new Supervisor({
-      ...parts,
-      count,
-      orders: { options, version, renewMs: RENEW_MS },
-    });
-    try {
-      await supervisor.start();
-    } catch (error) {
-      await supervisor.stop(0);
-      throw error;
-    }
-    return supervisor;
+  constructor(config: Config, options: StartOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    const made = `n-${Buffer.from(this.#clock.randomBytes(4)).toString('hex')}`;
+    this.#node = (config.cluster.node ?? made) as NodeId;
+    this.#failed.promise.catch(() => undefined);
   }
-  const { createComet } = await import('./comet/comet.js');
-  const comet = await createComet({ ...parts, log, options, renewMs: RENEW_MS });
-  return {
-    cometFor: (asked) => (asked === node ? comet.service : undefined),
-    listen: () => comet.listen(),
-    addresses: () => comet.addresses(),
-    stop: (timeoutMs) => comet.stop(timeoutMs),
-  };
-}
 
-/** `auto`: a process for each core, and as many as the connections asked for need descriptors. */
-async function workerCount({ workers, limits: { maxConns, reserveFds } }: Config): Promise<number> {
-  if (workers !== 'auto') return workers;
-  const { descriptorLimit } = await import('./comet/limits.js');
-  const each = Math.max(1, descriptorLimit() - reserveFds - PROCESS_FDS);
-  return Math.max(availableParallelism(), maxConns === 'auto' ? 1 : Math.ceil(maxConns / each));
-}
-
-/** Every step is taken, in order, whatever becomes of the others. Throws the first error. */
-async function runAll(steps: readonly Undo[]): Promise<void> {
-  let failed: { readonly error: unknown } | undefined;
-  for (const step of steps) {
-    try {
-      await step();
-    } catch (error) {
-      failed ??= { error };
-    }
-  }
-  if (failed !== undefined) throw failed.error;
-}
-
-interface OpenedStore {
-  readonly buckets: Buckets;
-  readonly credentials: Credentials;
-  readonly close: Undo;
-}
-
-/** Opens the store of a config: for servers, and for `key create` without one. */
-export async function openStore(config: Config, clock: Clock, version: string): Promise<OpenedStore> {
-  const options: BucketsOptions = {
-    keep: config.delivery.keep,
-    rooms: config.rooms.keep,
-    devicesPerUser: config.limits.devicesPerUser,
-    newDevice: config.delivery.newDevice,
-    idempotency: config.delivery.idempotency,
-    forgetLogAfterMs: FORGET_LOG_AFTER_MS,
-  };
-  if (config.data.kind === 'memory') {
-    const { createMemoryBuckets } = await import('./store/memory.js');
-    const { createMemoryCredentials } = await import('./store/memory-credentials.js');
-    const buckets = createMemoryBuckets(options, clock);
-    return { buckets, credentials: createMemoryCredentials(), close: () => buckets[Symbol.asyncDispose]() };
-  }
-  const { openLmdbStore } = await import('./store/lmdb.js');
-  const { reserveBytes } = config.store;
-  const store = await openLmdbStore({ path: config.data.folder, options, clock, version, reserveBytes });
-  return {
-    buckets: store.buckets,
-    credentials: store.credentials,
-    close: () => store[Symbol.asyncDispose](),
-  };
-}
-
-/** Imports the key that was given, and refuses to face a network without one. */
-async function chooseMode(
-  config: Config,
-  credentials: Credentials,
-  clock: Clock,
-  adminKey: string | undefined,
-): Promise<Mode> {
-  if (adminKey !== undefined) {
-    const key = await importKey(credentials, clock, adminKey, {
-      name: 'key file',
-      scopes: ['admin'],
-      ttlMs: undefined,
-    });
-    // Whoever gives a key wants it to be asked for: without it the server would be open to all of this machine.
-    if (!isValid(key, clock.now())) throw new ImgoError('key_invalid');
-  }
-  const keys = await credentials.keys();
-  if (keys.some((key) => isValid(key, clock.now()))) return 'production';
-  const exposed = listeners(config).find(([, { host }]) => !isLoopback(host));
-  if (exposed !== undefined) {
-    const [, { host, port }] = exposed;
-    throw new ImgoError('key_required', { host, port: String(port) });
-  }
-  return 'development';
-}
-
-function isValid({ revokedAt, expiresAt }: KeyRecord, now: number): boolean {
-  return revokedAt === undefined && (expiresAt ?? now + 1) > now;
-}
-
-async function openHttp(
-  config: Config,
-  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes' | 'origins'>,
-  service: ReturnType<typeof createLogicService>,
-  options: StartOptions,
-  mode: Mode,
-): Promise<LogicHttp | undefined> {
-  const { http, legacyHttp } = config.listen;
-  if (http === undefined) return undefined;
-  const { createLogicHttp } = await import('./logic/http.js');
-  return createLogicHttp({
-    ...parts,
-    service,
-    log: options.log,
-    version: options.version,
-    http: addressOf(http),
-    legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
-    development: mode === 'development',
+  readonly stop = once(() => {
+    this.#stopping.abort();
+    return runAll(this.#undo.reverse());
   });
-}
 
-/** Where goim's clients connect: their own port, which speaks both transports, else the normal ones (with a token). */
-function goimNodes(at: CometAddresses | undefined): GoimNodes | undefined {
-  const tcp = at?.goim ?? at?.tcp;
-  const ws = at?.goim ?? (at?.ws === undefined ? undefined : new URL(at.ws).host);
-  const listening = tcp ?? ws;
-  if (listening === undefined) return undefined;
-  const { hostname: host } = new URL(`tcp://${listening}`);
-  const portOf = (address: string | undefined) => Number(/\d+$/.exec(address ?? '')?.[0] ?? 0);
-  const domain = host === '0.0.0.0' || host === '[::]' ? hostname() : host;
-  return { domain, tcpPort: portOf(tcp), wsPort: portOf(ws), wssPort: 0 };
-}
+  running(): RunningServer {
+    const { ws, tcp, goim } = this.#comets?.addresses() ?? { ws: undefined, tcp: undefined, goim: undefined };
+    const { http, legacyHttp } = this.#http ?? { http: undefined, legacyHttp: undefined };
+    return {
+      addresses: { http, ws, tcp, goim, legacyHttp, rpc: this.#cluster?.address },
+      mode: this.#mode,
+      node: this.#node,
+      failed: this.#failed.promise,
+      reload: (next, changed) => this.#live?.reload(next, changed) ?? { taken: [], waiting: changed },
+      stop: this.stop,
+    };
+  }
 
-function keepUp(buckets: Buckets, credentials: Credentials, clock: Clock, log: Logger): ReturnType<Clock['every']> {
-  let busy = false;
-  let turns = 0;
-  return clock.every(MAINTAIN_MS, () => {
-    if (busy) return;
-    busy = true;
-    turns++;
-    const work = [buckets.maintain()];
-    if (turns % 3_600 === 0) work.push(credentials.forget(clock.now() - CREDENTIALS_KEPT_MS));
-    Promise.all(work)
-      .catch((error: unknown) => log.warn({ error: String(error) }, 'upkeep of the store failed; it is tried again'))
-      .finally(() => {
-        busy = false;
-      });
-  });
-}
+  async start(): Promise<void> {
+    const config = this.#config;
+    const { roles } = config;
+    const embedded = isEmbedded(config) && this.#options.engines === undefined;
+    const opened = (close: Undo) => void this.#undo.push(close);
+    const processes = roles.includes('comet') ? await workerCount(config) : 1;
+    const times = workerTimes(processes, availableParallelism());
+    if (roles.includes('logic') || roles.includes('job')) {
+      const { clock } = this;
+      const { version, engines } = this.#options;
+      this.#engines = engines ?? (await openEngines(config, { clock, version, leaseMs: times.leaseMs }, opened));
+    }
+    if (!embedded) this.#cluster = await this.#enter(opened);
+    this.#mode = await this.#chooseMode();
+    const live = new LiveOptions(config, this.#mode === 'development', processes);
+    this.#live = live;
+    const logicParts = this.#logicParts(live);
+    if (roles.includes('logic') && logicParts !== undefined) this.#logic = createLogicService(logicParts);
+    if (roles.includes('job')) this.#job = this.#createJob(times.ackMs);
+    if (roles.includes('comet')) await this.#startComets(live, processes);
+    else await this.#holdLease();
+    if (this.#job !== undefined) this.#consume(this.#job);
+    else this.#undo.push(() => this.#closeQueue());
+    await this.#openHttp(live, logicParts);
+    if (this.#engines !== undefined && this.#logic !== undefined) {
+      const upkeep = keepUp(this.#engines, this.clock, this.#options.log, embedded);
+      this.#undo.push(() => this.clock.clear(upkeep));
+    }
+  }
 
-function addressOf({ host, port }: ListenerConfig): { readonly host: string; readonly port: number } {
-  return { host, port };
-}
+  get clock(): Clock {
+    return this.#clock;
+  }
 
-function once(run: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  return () => {
-    running ??= run();
-    return running;
-  };
+  #enter(opened: (close: Undo) => void): Promise<Cluster> {
+    const { log, version } = this.#options;
+    return enterCluster(
+      {
+        config: this.#config,
+        clock: this.#clock,
+        log,
+        version,
+        node: this.#node,
+        registry: this.#engines?.registry,
+        handlerFor: (peer) => this.#handlerFor(peer),
+      },
+      opened,
+    );
+  }
+
+  async #chooseMode(): Promise<Mode> {
+    const { roles } = this.#config;
+    const { credentials } = this.#engines ?? {};
+    if (roles.includes('logic') && credentials !== undefined) {
+      return chooseMode(this.#config, credentials, this.#clock, this.#options.adminKey);
+    }
+    if (this.#cluster?.logics === undefined) return 'production';
+    const welcome = await this.#cluster.logics.start(this.#stopping.signal);
+    const exposed = listeners(this.#config).some(([, { host }]) => !isLoopback(host));
+    return welcome?.development === true && !exposed ? 'development' : 'production';
+  }
+
+  #logicParts({ logic: options }: LiveOptions): LogicParts | undefined {
+    if (this.#engines === undefined) return undefined;
+    const { buckets, credentials, registry } = this.#engines;
+    return {
+      buckets,
+      credentials,
+      registry,
+      clock: this.#clock,
+      options,
+      cometFor: (node) => this.#comets?.cometFor(node) ?? this.#cluster?.nodes?.cometNamed(node),
+    };
+  }
+
+  #createJob(ackMs: number): Job | undefined {
+    if (this.#engines === undefined) return undefined;
+    const { log } = this.#options;
+    return createJob({
+      ...this.#engines,
+      clock: this.#clock,
+      ackMs,
+      cometFor: (record) => this.#cometOf(record),
+      onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
+    });
+  }
+
+  #cometOf(record: NodeRecord): CometService {
+    const service = this.#comets?.cometFor(record.node) ?? this.#cluster?.nodes?.comet(record);
+    if (service === undefined) throw new ImgoError('node_unreachable', { node: record.node });
+    return service;
+  }
+
+  async #startComets(live: LiveOptions, processes: number): Promise<void> {
+    const logic = this.#logic ?? this.#cluster?.logics?.logic;
+    const lease = this.#cluster?.lease ?? this.#engines?.registry;
+    if (logic === undefined || lease === undefined)
+      throw new ImgoError('internal', { detail: 'a comet without a logic' });
+    const comets = await startComets(live.comet, processes, {
+      ...this.#options,
+      logic,
+      lease,
+      clock: this.#clock,
+      node: this.#node,
+      roles: this.#config.roles,
+      address: this.#cluster?.address ?? '',
+      onTaken: (holder) => this.#taken(holder),
+      store: this.#engines,
+    });
+    this.#comets = comets;
+    this.#undo.push(() => comets.stop(this.#config.shutdownTimeoutMs));
+  }
+
+  async #holdLease(): Promise<void> {
+    const { log } = this.#options;
+    const leave = await this.#cluster?.hold({
+      taken: (holder) => this.#taken(holder),
+      failed: (error) => log.warn({ error: String(error) }, 'the lease could not be renewed; it is tried again'),
+    });
+    if (leave !== undefined) this.#undo.push(leave);
+  }
+
+  #taken({ node, address }: NodeRecord): void {
+    const error = new ImgoError('node_taken', { node, address });
+    this.#options.log.error({ node, address }, 'another process has this node’s name now; this one ends');
+    this.#failed.reject(error);
+  }
+
+  #consume(job: Job): void {
+    const consuming = new AbortController();
+    const running = job.run(consuming.signal);
+    this.#undo.push(async () => {
+      consuming.abort();
+      await this.#closeQueue();
+      await running;
+    });
+  }
+
+  async #closeQueue(): Promise<void> {
+    if (this.#options.engines === undefined) await this.#engines?.queue[Symbol.asyncDispose]();
+  }
+
+  async #openHttp(live: LiveOptions, logicParts: LogicParts | undefined): Promise<void> {
+    const { http } = this.#config.listen;
+    const logic = this.#logic;
+    if (logic === undefined || logicParts === undefined || this.#engines === undefined) {
+      await this.#comets?.listen();
+      if (http === undefined) return;
+      const { startProbes } = await import('./probes.js');
+      const probes = await startProbes(http, () => this.#problems());
+      this.#http = { http: probes.address, legacyHttp: undefined };
+      this.#undo.push(() => probes.stop());
+      return;
+    }
+    const parts = {
+      ...logicParts,
+      queue: this.#engines.queue,
+      job: () => ({ ...this.#job?.counters }),
+      goimNodes: () => goimNodes(this.#comets?.addresses()),
+      origins: live.origins,
+    };
+    const api = await openHttp(this.#config, parts, logic, this.#options, this.#mode);
+    if (api !== undefined) this.#undo.push(() => api.stop());
+    await this.#comets?.listen();
+    await api?.listen();
+    this.#http = api?.addresses();
+  }
+
+  #problems(): readonly string[] {
+    const found = [...(this.#comets?.problems() ?? [])];
+    if (this.#cluster?.logics?.reachable === false) found.push('logic_unreachable');
+    const health = this.#engines?.buckets.health();
+    if (health?.writable === false) found.push(health.code ?? 'store_failed');
+    return found;
+  }
+
+  /** What a node that has proven its role may ask of this one. */
+  #handlerFor(peer: Peer): LinkHandler | undefined {
+    const comet = this.#comets?.cometFor(this.#node);
+    if (peer.role === 'comet') return this.#gate(peer);
+    if (peer.role === 'job') {
+      return comet && serve([{ name: 'comet', methods: ['notify'], service: comet }]);
+    }
+    const node: NodeService = { report: async () => this.#report() };
+    return serve([
+      { name: 'node', methods: SERVICE_CALLS.node, service: node },
+      ...(comet === undefined ? [] : [{ name: 'comet', methods: SERVICE_CALLS.comet, service: comet }]),
+    ]);
+  }
+
+  #gate({ node }: Peer): LinkHandler | undefined {
+    const { key, nodes, address } = this.#cluster ?? {};
+    if (this.#logic === undefined || this.#engines === undefined || key === undefined) return undefined;
+    const welcome = async () => {
+      const logics = (nodes?.live ?? []).filter(({ roles }) => roles.includes('logic')).map((one) => one.address);
+      return { logics: [...new Set([...logics, address ?? ''])], development: this.#mode === 'development' };
+    };
+    const statedIdentities = this.#config.listen.goim !== undefined;
+    const { registry: lease } = this.#engines;
+    return gateFor({ logic: this.#logic, lease, key, welcome, statedIdentities }, node as NodeId);
+  }
+
+  #report(): NodeReport {
+    const { user, system } = process.cpuUsage();
+    return {
+      node: this.#node,
+      problems: this.#problems(),
+      rssBytes: process.memoryUsage.rss(),
+      cpuSeconds: (user + system) / 1e6,
+      ...(this.#push === undefined ? {} : { push: this.#push }),
+      ...(this.#job === undefined ? {} : { job: { ...this.#job.counters } }),
+      ...(this.#job === undefined || this.#engines === undefined ? {} : { queue: this.#engines.queue.stats() }),
+    };
+  }
 }

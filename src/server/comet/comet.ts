@@ -5,9 +5,11 @@ import type { Socket } from 'node:net';
 import { DISCONNECT } from '../../protocol/disconnect.js';
 import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
 import { type Clock, pause, type Timer } from '../clock.js';
-import type { Registry } from '../router/registry.js';
+import type { NodeRecord, Role } from '../router/registry.js';
+import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
 import { CometCore, type Turns } from './core.js';
+import { Drain } from './drain.js';
 import { handleFrame, handleText } from './inbound.js';
 import { LeaseKeeper } from './lease.js';
 import { type CometAddresses, Listeners, type ListenPorts } from './listeners.js';
@@ -26,7 +28,7 @@ export interface CometParts {
   readonly options: CometOptions;
   readonly logic: LogicService;
   /** Where its lease is. */
-  readonly registry: Pick<Registry, 'join' | 'renew' | 'leave' | 'resynced'>;
+  readonly registry: LeaseService;
   readonly clock: Clock;
   readonly log: CometLog;
   readonly node: NodeId;
@@ -34,6 +36,10 @@ export interface CometParts {
   readonly renewMs: number;
   /** Where jobs and logics reach it; empty in one process. */
   readonly address?: string;
+  /** Of this process; comet alone unless they are given. */
+  readonly roles?: readonly Role[];
+  /** Another process has this node's name now: this one has lost its clients, and is of no more use. */
+  readonly onTaken?: (holder: NodeRecord) => void;
   readonly turns?: Turns;
 }
 
@@ -45,6 +51,8 @@ export interface Comet {
   /** Takes none any more; those that are there stay. */
   close(): Promise<void>;
   addresses(): CometAddresses;
+  /** Codes of what keeps it from taking clients: `fenced`, `draining`. */
+  problems(): readonly string[];
   /** Takes a connection that somebody else accepted: TCP, any dialect but goim's own port. */
   serve(socket: Socket): void;
   /** Graceful: no new connections, each client told when to come back, positions reported, the registry left. Idempotent. */
@@ -70,12 +78,14 @@ class CometRole implements Comet {
   readonly #core: CometCore;
   readonly #lease: LeaseKeeper;
   readonly #listeners: Listeners;
+  readonly #drain: Drain;
   #validating: Timer | undefined;
   #revalidating = false;
   #stopping: Promise<void> | undefined;
 
   constructor(parts: CometParts) {
     const { options, logic, registry, clock, log, node, version, renewMs, address = '', turns } = parts;
+    const { roles = ['comet'] } = parts;
     this.#parts = parts;
     this.#core = new CometCore({
       inbound: { frame: handleFrame, text: handleText },
@@ -86,10 +96,10 @@ class CometRole implements Comet {
       incarnation: 0,
       turns,
     });
-    this.service = new LocalCometService(this.#core);
-    this.#lease = new LeaseKeeper(registry, clock, { node, version, address }, renewMs, {
+    this.#lease = new LeaseKeeper(registry, clock, { node, version, address, roles }, renewMs, {
       held: ({ incarnation, holdsMs }, sentAt) => this.#held(incarnation, holdsMs, sentAt),
       rejoined: async () => this.#rejoined(),
+      taken: (holder) => this.#taken(holder),
       resync: () => this.service.resync(),
       failed: (error) => log.warn({ error: String(error) }, 'the lease could not be renewed; it is tried again'),
     });
@@ -99,6 +109,11 @@ class CometRole implements Comet {
         `connections are refused: ${alarm.code === 'fd_limit' ? 'limits.reserve_fds' : 'limits.max_conns'}`,
       ),
     );
+    this.#drain = new Drain(this.#core, this.#listeners, (draining) => {
+      this.#lease.state = draining ? 'draining' : 'ok';
+      log.warn({ draining }, draining ? 'this node is being emptied' : 'this node takes connections again');
+    });
+    this.service = new LocalCometService(this.#core, this.#drain);
   }
 
   async join(): Promise<void> {
@@ -122,6 +137,10 @@ class CometRole implements Comet {
     return this.#listeners.addresses();
   }
 
+  problems(): readonly string[] {
+    return [...(this.#core.fence.open ? [] : ['fenced']), ...(this.#drain.active ? ['draining'] : [])];
+  }
+
   serve(socket: Socket): void {
     serveTcp(this.#core, socket, 'tcp');
   }
@@ -136,6 +155,7 @@ class CometRole implements Comet {
     const core = this.#core;
     const deadline = clock.monotonic() + timeoutMs;
     await this.#listeners.close();
+    this.#drain.stop();
     clock.clear(this.#validating);
     const told: Promise<void>[] = [];
     let batch = 0;
@@ -170,6 +190,14 @@ class CometRole implements Comet {
     rereadHeads(this.#core).catch((error: unknown) => {
       this.#parts.log.warn({ error: String(error) }, 'heads could not be read again');
     });
+  }
+
+  #taken(holder: NodeRecord): void {
+    this.#core.fence.suspended = true;
+    this.#drain.stop();
+    void this.#listeners.close();
+    for (const session of [...this.#core.connections]) session.close(DISCONNECT.fenced);
+    this.#parts.onTaken?.(holder);
   }
 
   #rejoined(): void {

@@ -48,6 +48,8 @@ export class Listeners {
   #alarmedAt = Number.NEGATIVE_INFINITY;
   #measuredAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  /** Where it listened before `pause`. */
+  #paused: ListenPorts | undefined;
 
   constructor(core: CometCore, alarm: LimitAlarm) {
     const { maxConns, reserveFds, perAddress } = core.options.limits;
@@ -73,7 +75,7 @@ export class Listeners {
       if (ws !== undefined) await this.#listen('ws', ws);
       if (goim !== undefined) await this.#listen('goim', goim);
     } catch (error) {
-      await this.close();
+      this.#closeAll();
       throw error;
     }
   }
@@ -86,6 +88,30 @@ export class Listeners {
   /** No new connections; those that are there stay. */
   async close(): Promise<void> {
     this.#stopped = true;
+    this.#closeAll();
+  }
+
+  /** No new connections until `resume`: whoever dials is refused by the system, and goes elsewhere. */
+  pause(): void {
+    if (this.#stopped || this.#paused !== undefined || this.#servers.size === 0) return;
+    const ports: { [Kind in ListenerKind]?: number } = {};
+    for (const [kind, [first]] of this.#servers) {
+      const address = first?.address() as AddressInfo | null | undefined;
+      if (address !== null && address !== undefined) ports[kind] = address.port;
+    }
+    this.#paused = ports;
+    this.#closeAll();
+  }
+
+  /** On the ports from before. @throws ImgoError port_in_use, listen_refused: then it is still paused */
+  async resume(): Promise<void> {
+    const ports = this.#paused;
+    if (ports === undefined || this.#stopped) return;
+    await this.open(ports);
+    this.#paused = undefined;
+  }
+
+  #closeAll(): void {
     for (const servers of this.#servers.values()) for (const server of servers) server.close();
     this.#servers.clear();
   }

@@ -2,17 +2,27 @@
 
 import { DISCONNECT, type DisconnectName } from '../../protocol/disconnect.js';
 import { ALL_LOG, type RoomId, roomLog, type SessionId, ZERO_ID } from '../../protocol/ids.js';
-import type { CometService, CometStats, DisconnectTarget, Notification, SessionInfo } from '../rpc/services.js';
+import type {
+  CometService,
+  CometStats,
+  DisconnectTarget,
+  DrainOrder,
+  Notification,
+  SessionInfo,
+} from '../rpc/services.js';
 import type { CometCore } from './core.js';
+import type { Drain } from './drain.js';
 import { resync } from './rejoin.js';
 import type { Session } from './session.js';
 
 /** The service of one comet. */
 export class LocalCometService implements CometService {
   readonly #core: CometCore;
+  readonly #drain: Pick<Drain, 'active' | 'begin' | 'end'>;
 
-  constructor(core: CometCore) {
+  constructor(core: CometCore, drain: Pick<Drain, 'active' | 'begin' | 'end'>) {
     this.#core = core;
+    this.#drain = drain;
   }
 
   async notify(notifications: readonly Notification[]): Promise<void> {
@@ -69,6 +79,7 @@ export class LocalCometService implements CometService {
     const cpu = process.cpuUsage();
     return {
       node: core.node,
+      draining: this.#drain.active,
       connections: core.connections.size,
       sessions: core.sessions.size,
       byDialect: { ...core.byDialect },
@@ -79,6 +90,11 @@ export class LocalCometService implements CometService {
       cpuSeconds: (cpu.user + cpu.system) / 1e6,
       loopP99Ms: core.lateness.p99(),
     };
+  }
+
+  async drain(order: DrainOrder | undefined): Promise<void> {
+    if (order === undefined) await this.#drain.end();
+    else this.#drain.begin(order);
   }
 
   #find(target: DisconnectTarget): readonly Session[] {

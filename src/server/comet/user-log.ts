@@ -9,7 +9,7 @@
 
 import { compareIds, type LogName, type MessageId, maxId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
-import type { LogicService } from '../rpc/services.js';
+import type { LogicService, SessionHandle } from '../rpc/services.js';
 import type { ReadLimit } from '../store/buckets.js';
 
 /** What is delivered: an entry as it was notified or read. */
@@ -23,6 +23,8 @@ export interface Delivery {
 export interface LogSink {
   /** False while nothing may be given: held, closed, fenced. `resume` follows when that ends, unless it is closed. */
   readonly ready: boolean;
+  /** Of the session whose log this is. */
+  readonly handle?: SessionHandle | undefined;
   /** No more is wanted, ever. */
   readonly closed: boolean;
   /** Takes one entry. Afterwards `ready` may be false. */
@@ -117,7 +119,7 @@ export class LogFollower {
     this.reading = true;
     this.stale = false;
     context.counters.reads++;
-    void context.logic.read(this.log, this.last, context.limit).then(
+    void context.logic.read(this.log, this.last, context.limit, sink.handle).then(
       (result) => {
         this.reading = false;
         if (sink.closed) return;

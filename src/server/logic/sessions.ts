@@ -1,6 +1,7 @@
 // The logic service, for comets: open (register, then check, then say where reading starts), read, progress, close, rooms.
 // In that order a revocation or a message that races an open is seen by one side or the other.
 
+import { createHash } from 'node:crypto';
 import type { DisconnectName } from '../../protocol/disconnect.js';
 import { ImgoError } from '../../protocol/errors.js';
 import {
@@ -17,6 +18,7 @@ import {
 } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import type {
+  ClusterService,
   CometIdentity,
   Credential,
   LogicService,
@@ -34,7 +36,7 @@ import { mayJoin, roomsWithoutAsking } from './room-access.js';
 import { secretHash } from './secrets.js';
 
 /** The service with what the HTTP side shares with it. */
-export interface Logic extends LogicService {
+export interface Logic extends LogicService, Pick<ClusterService, 'abandon'> {
   /** Who waits for a delivery. */
   readonly deliveries: Deliveries;
 }
@@ -100,6 +102,16 @@ class LogicSessions implements Logic {
       await buckets.unregister(handle.session, handle.user, handle.incarnation, handle.seq).catch(() => undefined);
       throw error;
     }
+  }
+
+  async abandon(request: OpenRequest): Promise<void> {
+    const { credentials, buckets } = this.#parts;
+    const { credential, incarnation, seq } = request;
+    const token = credential.kind === 'token' ? await credentials.tokenByHash(secretHash(credential.token)) : undefined;
+    const user = credential.kind === 'token' ? token?.user : credential.user;
+    const handle = this.#record(request, { user, token, key: credential.key });
+    // Under its own number plus one: later than the registration, earlier than whatever the comet does next.
+    await buckets.unregister(handle.session, user, incarnation, seq + 1);
   }
 
   read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult> {
@@ -223,7 +235,7 @@ class LogicSessions implements Logic {
   #record(request: OpenRequest, identity: Identity): SessionRecord {
     const prefix = identity.key === undefined || identity.key === '' ? 's_' : sessionPrefix(identity.key);
     return {
-      session: sessionId(prefix, this.#clock.randomBytes(12)),
+      session: sessionId(prefix, this.#idBytes(request)),
       user: identity.user,
       device: deviceKey(identity.token, request.device),
       token: identity.token?.id,
@@ -235,6 +247,12 @@ class LogicSessions implements Logic {
       peer: request.peer,
       since: this.#clock.now(),
     };
+  }
+
+  /** The same for an open that is repeated; of the comet, so that none can name a session of another. */
+  #idBytes({ comet, nonce }: OpenRequest): Uint8Array {
+    if (nonce === undefined) return this.#clock.randomBytes(ID_BYTES);
+    return createHash('sha256').update(`${comet} ${nonce}`).digest().subarray(0, ID_BYTES);
   }
 
   #grant(asked: readonly RoomId[], named: boolean, tokenRooms: readonly string[] | undefined) {
@@ -271,6 +289,7 @@ function deviceKey(token: TokenRecord | undefined, stated: DeviceId | undefined)
   return `~${token.id}/${stated}` as DeviceId;
 }
 
+const ID_BYTES = 12;
 const BASE64URL = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', 'latin1');
 const spelling = Buffer.alloc(64);
 

@@ -6,6 +6,7 @@
 import type { Dialect, Transport } from '../../protocol/dialect.js';
 import type { DisconnectName } from '../../protocol/disconnect.js';
 import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
+import type { QueueStats } from '../queue/queue.js';
 import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
 
 /** Who says it is who. */
@@ -33,6 +34,11 @@ export interface OpenRequest {
   readonly cursor: MessageId | undefined;
   /** Rooms asked for in AUTH. undefined: none were named (imgo: the default room). */
   readonly rooms: readonly RoomId[] | undefined;
+  /**
+   * What the session's id is made of, so that an open whose answer was lost may be repeated, with another logic too, and
+   * still is one session. Random, once for each session; undefined: logic draws.
+   */
+  readonly nonce?: string;
 }
 
 /** What is asked about again and again: as little as tells whether a session may go on. */
@@ -66,8 +72,8 @@ export interface LogicService {
    * @throws ImgoError token_refused (with details.disconnect: the DisconnectName to close with), too_many_sessions, overloaded
    */
   open(request: OpenRequest): Promise<OpenReply>;
-  /** A session's own user log (handle), or a topic that this comet serves. */
-  read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult>;
+  /** A session's own user log (then `handle` is the session's), or a topic that this comet serves. */
+  read(log: LogName, after: MessageId, limit: ReadLimit, handle?: SessionHandle): Promise<ReadResult>;
   /** Batched by the comet. `acknowledge`: the client took it (native ACK, legacy drain); else only the position moves. */
   progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void>;
   close(handle: SessionHandle, sentTo: MessageId, clean: boolean): Promise<void>;
@@ -85,6 +91,43 @@ export interface LogicService {
   ): Promise<readonly { readonly session: SessionId; readonly code: DisconnectName }[]>;
   /** After a fence: registers these sessions again under the new incarnation. */
   reregister(handles: readonly SessionHandle[]): Promise<void>;
+}
+
+/** logic, for comets in other processes: what they need beside LogicService. */
+export interface ClusterService {
+  welcome(): Promise<Welcome>;
+  /** Nobody knows what became of this open, and nobody is there any more for whom it was: it is taken back. */
+  abandon(request: OpenRequest): Promise<void>;
+}
+
+/** What a logic tells a comet about the cluster. */
+export interface Welcome {
+  /** Where live logics are, `host:port`. */
+  readonly logics: readonly string[];
+  /** No API key, and nothing but loopback. */
+  readonly development: boolean;
+}
+
+/** Every node, for logics that show it. */
+export interface NodeService {
+  report(): Promise<NodeReport>;
+}
+
+/** What a node says of itself. Which parts it has depends on its roles. */
+export interface NodeReport {
+  readonly node: NodeId;
+  /** Codes of what keeps it from its work: `registry`, `store_failed`, `queue`, … */
+  readonly problems: readonly string[];
+  readonly rssBytes: number;
+  readonly cpuSeconds: number;
+  /** logic. */
+  readonly push?: {
+    readonly accepted: Readonly<Record<string, number>>;
+    readonly refused: Readonly<Record<string, number>>;
+  };
+  /** What waits, as the job sees it. */
+  readonly queue?: QueueStats;
+  readonly job?: Readonly<Record<string, number>>;
 }
 
 export interface CometIdentity {
@@ -133,10 +176,20 @@ export interface CometService {
   session(session: SessionId): Promise<SessionInfo | undefined>;
   members(room: RoomId): Promise<number>;
   stats(): Promise<CometStats>;
+  /** Takes no new connections and sends away those that there are; undefined: takes connections again. */
+  drain(order: DrainOrder | undefined): Promise<void>;
+}
+
+/** How a comet is emptied. */
+export interface DrainOrder {
+  readonly perSecond: number;
+  /** When native clients are to be back. */
+  readonly reconnect: { readonly minMs: number; readonly maxMs: number };
 }
 
 export interface CometStats {
   readonly node: NodeId;
+  readonly draining: boolean;
   readonly connections: number;
   readonly sessions: number;
   readonly byDialect: Readonly<Record<string, number>>;

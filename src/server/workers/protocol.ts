@@ -4,9 +4,8 @@
  */
 import type { CometAddresses } from '../comet/listeners.js';
 import type { CometOptions } from '../comet/options.js';
-import type { Registry } from '../router/registry.js';
+import { SERVICE_CALLS } from '../rpc/calls.js';
 import type { LinkOptions } from '../rpc/link.js';
-import type { CometService, LogicService } from '../rpc/services.js';
 
 /** What a worker is told at its start. */
 export interface WorkerOrders {
@@ -36,33 +35,17 @@ export interface WorkerPorts {
   readonly goim?: number;
 }
 
-/** The part of the registry that keeps a comet's lease. */
-export type LeaseService = Pick<Registry, 'join' | 'renew' | 'leave' | 'resynced'>;
-
 /** Which methods each service has over a link. */
 export const CALLS = {
   parent: ['orders', 'warn'],
   worker: ['listen', 'stop'],
-  lease: ['join', 'renew', 'leave', 'resynced'],
-  logic: [
-    'open',
-    'read',
-    'progress',
-    'close',
-    'authorizeJoin',
-    'openTopic',
-    'closeTopic',
-    'presence',
-    'revalidate',
-    'reregister',
-  ],
-  comet: ['notify', 'disconnect', 'resync', 'session', 'members', 'stats'],
+  lease: SERVICE_CALLS.lease,
+  logic: SERVICE_CALLS.logic,
+  comet: SERVICE_CALLS.comet,
 } as const satisfies {
   readonly parent: readonly (keyof ParentService)[];
   readonly worker: readonly (keyof WorkerService)[];
-  readonly lease: readonly (keyof LeaseService)[];
-  readonly logic: readonly (keyof LogicService)[];
-  readonly comet: readonly (keyof CometService)[];
+  readonly [service: string]: readonly string[];
 };
 
 /** How patient a parent and its workers are with each other, ms. */

@@ -15,6 +15,7 @@ import type { NodeId } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import type { CometAddresses } from '../comet/listeners.js';
 import type { Registry } from '../router/registry.js';
+import type { LeaseService } from '../rpc/calls.js';
 import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -22,7 +23,6 @@ import type { Buckets } from '../store/buckets.js';
 import {
   CALLS,
   isCrowded,
-  type LeaseService,
   type ParentService,
   type WorkerOrders,
   type WorkerPorts,
@@ -282,6 +282,7 @@ export class Supervisor {
         own(lease.node);
         await registry.resynced(lease, resync);
       },
+      nodes: async () => (await registry.nodes()).filter(({ node }) => node === name()),
     };
   }
 }

@@ -6,10 +6,11 @@ import { availableParallelism } from 'node:os';
 import type { NodeId } from '../../protocol/ids.js';
 import { pause, systemClock } from '../clock.js';
 import { type Comet, createComet } from '../comet/comet.js';
+import type { LeaseService } from '../rpc/calls.js';
 import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
 import type { CometService, LogicService } from '../rpc/services.js';
-import { CALLS, type LeaseService, type ParentService, type WorkerService, workerTimes } from './protocol.js';
+import { CALLS, type ParentService, type WorkerService, workerTimes } from './protocol.js';
 import { Turns } from './turns.js';
 
 const clock = systemClock;

@@ -14,16 +14,23 @@ test('a resync that takes longer than the lease holds does not lose it; a mark m
   let rejoined = 0;
   let held = 0;
   const resyncs: PromiseWithResolvers<void>[] = [];
-  const keeper = new LeaseKeeper(registry, systemClock, { node: NODE, version: '0', address: '' }, 20, {
-    held: () => void held++,
-    rejoined: async () => void rejoined++,
-    resync: () => {
-      const one = Promise.withResolvers<void>();
-      resyncs.push(one);
-      return one.promise;
+  const keeper = new LeaseKeeper(
+    registry,
+    systemClock,
+    { node: NODE, version: '0', address: '', roles: ['comet'] },
+    20,
+    {
+      held: () => void held++,
+      rejoined: async () => void rejoined++,
+      taken: () => expect.fail('taken'),
+      resync: () => {
+        const one = Promise.withResolvers<void>();
+        resyncs.push(one);
+        return one.promise;
+      },
+      failed: (error) => expect.fail(String(error)),
     },
-    failed: (error) => expect.fail(String(error)),
-  });
+  );
   const { incarnation } = await keeper.join();
   keeper.start();
   await registry.markResync(NODE, incarnation);

@@ -16,6 +16,7 @@ import type {
   CometService,
   CometStats,
   DisconnectTarget,
+  DrainOrder,
   Notification,
   OpenReply,
   OpenRequest,
@@ -41,6 +42,7 @@ export class RecordingComet implements CometService {
   readonly notified: Notification[] = [];
   readonly disconnected: { readonly target: DisconnectTarget; readonly code: DisconnectName }[] = [];
   readonly rooms = new Map<RoomId, number>();
+  drainOrder: DrainOrder | undefined;
   /** Answers disconnects only while true. */
   confirms = true;
   readonly node: NodeId;
@@ -68,9 +70,14 @@ export class RecordingComet implements CometService {
     return this.rooms.get(room) ?? 0;
   }
 
+  async drain(order: DrainOrder | undefined): Promise<void> {
+    this.drainOrder = order;
+  }
+
   async stats(): Promise<CometStats> {
     return {
       node: this.node,
+      draining: this.drainOrder !== undefined,
       connections: 3,
       sessions: 2,
       byDialect: { native: 2 },

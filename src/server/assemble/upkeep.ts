@@ -1,0 +1,53 @@
+// What nobody waits for: retention, credentials that ended, sessions of comets that are gone.
+
+import type { Logger } from 'pino';
+import type { NodeId } from '../../protocol/ids.js';
+import type { Clock } from '../clock.js';
+import type { Engines } from './engines.js';
+
+const MAINTAIN_MS = 1_000;
+const CREDENTIALS_KEPT_MS = 30 * 86_400_000;
+
+/** Begins; `clear` of what it returns ends it. `alone`: comets of this process are given up by whoever starts them. */
+export function keepUp(
+  { buckets, credentials, registry }: Engines,
+  clock: Clock,
+  log: Logger,
+  alone: boolean,
+): ReturnType<Clock['every']> {
+  let busy = false;
+  let turns = 0;
+  /** Comets whose sessions were given up, by the incarnation that was kept (0: none). */
+  const swept = new Map<NodeId, number>();
+
+  /** For look-ups their sessions are gone with the lease; this takes them out of the store. */
+  async function sweep(): Promise<void> {
+    const nodes = (await registry.nodes()).filter(({ roles }) => roles.includes('comet'));
+    for (const { node, incarnation, state } of nodes) {
+      const keep = state === 'gone' ? 0 : incarnation;
+      const before = swept.get(node);
+      if (before === keep) continue;
+      swept.set(node, keep);
+      // One that is there already when this process starts has been looked after by the others.
+      if (before === undefined && keep !== 0) continue;
+      const sessions = await buckets.dropComet(node, keep === 0 ? undefined : keep);
+      if (sessions > 0) log.warn({ node, sessions }, 'sessions of a comet that is gone were given up');
+    }
+    const listed = new Set(nodes.map(({ node }) => node));
+    for (const node of swept.keys()) if (!listed.has(node)) swept.delete(node);
+  }
+
+  return clock.every(MAINTAIN_MS, () => {
+    if (busy) return;
+    busy = true;
+    turns++;
+    const work: Promise<unknown>[] = [buckets.maintain()];
+    if (turns % 3_600 === 0) work.push(credentials.forget(clock.now() - CREDENTIALS_KEPT_MS));
+    if (!alone) work.push(sweep());
+    Promise.all(work)
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'upkeep of the store failed; it is tried again'))
+      .finally(() => {
+        busy = false;
+      });
+  });
+}

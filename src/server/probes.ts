@@ -1,0 +1,52 @@
+// HTTP of a process without a logic: whether it lives and whether it can work. Two answers, no body is read, no key is asked.
+
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface Probes {
+  /** `http://127.0.0.1:7172` */
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** Listens. `problems`: codes of what keeps the process from its work. Rejects with the system's error. */
+export async function startProbes(
+  at: { readonly host: string; readonly port: number },
+  problems: () => readonly string[],
+): Promise<Probes> {
+  const server = createServer(
+    { requestTimeout: 5_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
+    (request, reply) => {
+      request.resume();
+      const path = request.url?.split('?', 1)[0];
+      if (path === '/healthz') return answer(reply, 200, { ok: true });
+      if (path !== '/readyz')
+        return answer(reply, 404, { error: 'this process has no API: it is neither logic nor all' });
+      const reasons = problems();
+      answer(reply, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
+    },
+  );
+  server.maxConnections = 64;
+  await listening(server, at);
+  const { address, port, family } = server.address() as AddressInfo;
+  return {
+    address: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function answer(reply: ServerResponse, status: number, body: object): void {
+  reply.writeHead(status, { 'content-type': 'application/json', ...(status === 503 ? { 'retry-after': '1' } : {}) });
+  reply.end(`${JSON.stringify(body)}\n`);
+}
+
+function listening(server: Server, at: { readonly host: string; readonly port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at, () => resolve());
+  });
+}
