@@ -45,11 +45,4 @@ export const REDIS = {
     'What Redis is told to keep it has to keep: it must be new enough, evict nothing, and write down what it has.',
     ['Redis 6.2 or newer', 'maxmemory-policy noeviction', 'appendonly yes'],
   ),
-  topic_changed: row(
-    500,
-    IMPOSSIBLE,
-    'The store belongs to another topic: {detail}.',
-    'Ids are positions in a topic. In another topic the same id is another message, so the store refuses it.',
-    ['point both at what belongs together', 'imgo serve --accept-topic begins a new epoch with the new topic'],
-  ),
 } as const;

@@ -2,6 +2,7 @@
 // {name} is a parameter; [ … ] is left out when a parameter inside it is missing; an advice line that lacks one is too.
 // Commands are spelled `imgo …`; the command line replaces that with the form that was typed.
 
+import { KAFKA } from './error-kafka.js';
 import { REDIS } from './error-redis.js';
 import { type ErrorRow, Exit, retry, row } from './error-row.js';
 
@@ -279,20 +280,6 @@ const STATE = {
     'What the disk holds is not known, so nothing more is built on it. Everything that was answered with an id is kept.',
     ['look at the log for the cause, and at the disk', 'restart the server: the store is checked before it is opened'],
   ),
-  kafka_unreachable: retry(
-    503,
-    UNREACHABLE,
-    'Kafka at {brokers} does not answer[: {detail}].',
-    'What is pushed is kept in Kafka before it is accepted; while no broker answers nothing is accepted.',
-    ['queue.kafka.brokers names them', 'it is tried again by itself'],
-  ),
-  kafka_topic_changed: row(
-    503,
-    IMPOSSIBLE,
-    'Kafka topic {topic} is not the one that the store knows: {detail}.',
-    'Ids come from the positions in a topic: another topic of the same name would give the same ids to other messages.',
-    ['if its messages are meant to be lost, accept the topic that is there as a new history'],
-  ),
   node_unreachable: retry(
     503,
     RUNTIME,
@@ -404,28 +391,6 @@ const START = {
     'The data folder cannot be made, read or written.',
     ['imgo serve --data DIR', 'imgo serve --memory keeps nothing'],
   ),
-  kafka_refused: row(
-    500,
-    REFUSED,
-    'Kafka at {brokers} refuses {who}: {detail}.',
-    'The user, its password or the mechanism is wrong, or the user may not do what is needed with topic or group.',
-    ['queue.kafka.username, password_file and mechanism', 'it needs to read, write, describe and create the topic'],
-  ),
-  kafka_tls: row(
-    500,
-    USAGE,
-    'Kafka at {brokers} and this end do not agree on TLS: {detail}.',
-    'One end speaks TLS and the other does not, or the certificate is not trusted.',
-    ['queue.kafka.tls', 'NODE_EXTRA_CA_CERTS=FILE trusts an authority of your own'],
-  ),
-  kafka_topic: row(
-    500,
-    USAGE,
-    'Kafka topic {topic} {detail}.',
-    'What is pushed is kept in this topic; one that may lose messages is not used.',
-    ['queue.kafka.topic names it', 'kafka-configs.sh and kafka-topics.sh change it'],
-  ),
-  kafka_unusable: row(500, USAGE, 'Kafka[ at {brokers}] cannot be used: {detail}.', 'Kafka 3.1 or newer is needed.'),
   config_unreadable: row(
     500,
     USAGE,
@@ -531,10 +496,15 @@ const COMMAND = {
 } as const;
 
 /** The table, by code. */
-export const ERRORS = { ...REQUEST, ...ACCESS, ...STATE, ...START, ...COMMAND, ...REDIS } as const satisfies Record<
-  string,
-  ErrorRow
->;
+export const ERRORS = {
+  ...REQUEST,
+  ...ACCESS,
+  ...STATE,
+  ...START,
+  ...COMMAND,
+  ...KAFKA,
+  ...REDIS,
+} as const satisfies Record<string, ErrorRow>;
 
 /** A code of the table. */
 export type ErrorCode = keyof typeof ERRORS;

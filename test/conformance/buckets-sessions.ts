@@ -161,6 +161,8 @@ export function sessionsConformance(engine: BucketsEngine): void {
     expect(await all(stage)).toEqual(['2', '3']);
     await stage.register(stage.session('late', { comet, incarnation: 1 }));
     expect(await all(stage)).toEqual(['2', '3']);
+    expect(await stage.buckets.dropComet(comet, 1), 'said late').toBe(0);
+    expect(await all(stage)).toEqual(['2', '3']);
     expect(await stage.buckets.dropComet(comet, undefined)).toBe(1);
     expect(await stage.buckets.dropComet(comet, undefined)).toBe(0);
     expect(await all(stage)).toEqual(['3']);

@@ -1,6 +1,6 @@
 /**
  * The Registry contract: nodes and their leases, which comets have members of a room, which comets must resync.
- * (Which session is where lives in Buckets, because apply and look-up belong together.) Engines: memory; proved by
+ * (Which session is where lives in Buckets, because apply and look-up belong together.) Engines: memory, redis; proved by
  * test/conformance/registry.ts. Times are the registry's own; a node judges its lease by its own monotonic clock from the
  * moment it *sent* the renewal (delivery.md section 4, fencing).
  */

@@ -1,6 +1,6 @@
 /**
  * The Buckets contract: logs, cursors, idempotency and live sessions; the heart of store and router. Engines stand
- * beside this file (memory, lmdb) and pass test/conformance/buckets.ts. What every engine keeps:
+ * beside this file (memory, lmdb, redis) and pass test/conformance/buckets.ts. What every engine keeps:
  *
  * - Order: within a log ids increase strictly; `prev` of an entry is the id before it in the same log, for ever.
  * - Atomicity: what one group of `apply` does to one bucket happens entirely or not at all, mark included.
@@ -243,7 +243,10 @@ export interface Buckets extends AsyncDisposable {
   /** Idempotent. An older seq of the same session, or of a comet's older incarnation, is ignored. */
   register(session: SessionRecord, options: RegisterOptions): Promise<RegisterResult>;
   unregister(session: SessionId, user: UserId | undefined, incarnation: number, seq: number): Promise<void>;
-  /** Every session of this comet that is not of `keepIncarnation` is gone. Returns how many. */
+  /**
+   * Every session of this comet of an incarnation before `keepIncarnation` is gone; undefined: every one. Returns how many.
+   * Said late, it does not touch those of a newer incarnation.
+   */
   dropComet(comet: NodeId, keepIncarnation: number | undefined): Promise<number>;
   /**
    * A page of all live sessions, by session id; `user`, `comet` and `prefix`, which the ids begin with, narrow it. What is

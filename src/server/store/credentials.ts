@@ -1,6 +1,6 @@
 /**
  * The Credentials contract: tokens of clients and API keys of callers, kept only as sha256 hashes of 256-bit random
- * secrets, and which sessions were kicked. Engines stand beside (memory, lmdb); test/conformance/credentials.ts proves
+ * secrets, and which sessions were kicked. Engines stand beside (memory, lmdb, redis); test/conformance/credentials.ts proves
  * them. All writes are durable when they resolve. A revoked or expired one is found as such until it is forgotten, so that
  * the reason can be told.
  */

@@ -94,12 +94,12 @@ export class SessionTable {
     return { record: live.record, opened: live.opened };
   }
 
-  /** Sessions of the comet that are not of this incarnation are gone; those whose cursor was open are returned apart. */
+  /** Sessions of the comet that are of an incarnation before `keep`, or all, are gone; those whose cursor was open are returned apart. */
   dropComet(comet: NodeId, keep: number | undefined): { gone: number; open: readonly SessionRecord[] } {
     const open: SessionRecord[] = [];
     let gone = 0;
     for (const live of [...this.#byId.values()]) {
-      if (live.record.comet !== comet || live.record.incarnation === keep) continue;
+      if (live.record.comet !== comet || (keep !== undefined && live.record.incarnation >= keep)) continue;
       if (live.opened) open.push(live.record);
       this.#remove(live.record.session, live.record);
       gone += 1;
