@@ -12,5 +12,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 10_000,
+    // Joining a group and a broker's death take seconds.
+    expect: { poll: { timeout: 60_000 } },
   },
 });

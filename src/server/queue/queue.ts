@@ -1,6 +1,6 @@
 /**
  * The Queue contract: what was accepted and is not yet applied. Engines: embedded (the store is the log: accept and apply
- * are one durable step), later Kafka. Proved by test/conformance/queue.ts.
+ * are one durable step) and Kafka. Proved by test/conformance/queue.ts.
  *
  * - A push has three outcomes: accepted (the promise resolves), refused (rejects with an ImgoError whose code is not
  *   `outcome_unknown`: certainly not appended), unknown (rejects with `outcome_unknown`).
@@ -69,7 +69,11 @@ export type BatchHandler = (batch: QueueBatch) => Promise<Seek | undefined>;
 export type AssignedHandler = (partition: number, buckets: readonly number[]) => Promise<MessageId>;
 
 export interface Queue extends AsyncDisposable {
-  /** @throws ImgoError idempotency_mismatch, idempotency_full, store_full, store_failed, overloaded, shutting_down, outcome_unknown */
+  /**
+   * With an idempotency key it resolves only when the record was applied, whoever applies it.
+   * @throws ImgoError idempotency_mismatch, idempotency_full, store_full, store_failed, overloaded, shutting_down,
+   * outcome_unknown, kafka_unreachable, kafka_topic_changed
+   */
   accept(record: PushRecord): Promise<Accepted>;
   /** Resolves when the record is in the hands of a job. */
   acceptEphemeral(record: EphemeralRecord): Promise<void>;
@@ -87,4 +91,8 @@ export interface QueueStats {
   readonly refused: Readonly<Record<string, number>>;
   /** Ephemeral records that were dropped, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** Accepted by anybody and not yet committed by a job, records; undefined where accepting is applying. */
+  readonly lag?: number;
+  /** Of the engine, monotonic; the names are metric names without prefix. */
+  readonly counters?: Readonly<Record<string, number>>;
 }
