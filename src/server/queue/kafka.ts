@@ -12,13 +12,21 @@ import { KafkaClient } from './kafka/client.js';
 import { Consumer } from './kafka/consumer.js';
 import { DeadLetters } from './kafka/dead-letters.js';
 import type { Cluster } from './kafka/internals.js';
-import type { KafkaQueueOptions, TopicIdentity } from './kafka/options.js';
+import type { KafkaQueueOptions } from './kafka/options.js';
 import { aloneBytes } from './kafka/outbox.js';
 import { readCommitted, readEnds } from './kafka/positions.js';
 import { Producer } from './kafka/producer.js';
 import { RecordReader } from './kafka/reader.js';
 import { identify, type OpenedTopic, openTopic, sameTopic } from './kafka/topic.js';
-import type { Accepted, AssignedHandler, BatchHandler, EphemeralRecord, Queue, QueueStats } from './queue.js';
+import type {
+  Accepted,
+  AssignedHandler,
+  BatchHandler,
+  EphemeralRecord,
+  Queue,
+  QueueStats,
+  TopicIdentity,
+} from './queue.js';
 
 /** What a waiting record costs beside its payload and names. Bytes, rounded up. */
 const RECORD_OVERHEAD = 512;

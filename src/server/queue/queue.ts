@@ -96,3 +96,16 @@ export interface QueueStats {
   /** Of the engine, monotonic; the names are metric names without prefix. */
   readonly counters?: Readonly<Record<string, number>>;
 }
+
+/**
+ * What makes the topic of a queue outside this process this one and no other: the store remembers it with the epoch of the ids
+ * that came from it.
+ */
+export interface TopicIdentity {
+  /** Its name, for messages: another one of the same name is another topic. */
+  readonly topic: string;
+  readonly clusterId: string;
+  /** A uuid in base64url, as Kafka's own tools print it. */
+  readonly topicId: string;
+  readonly partitions: number;
+}

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { MessageId } from '../../../protocol/ids.js';
 import type { Clock } from '../../clock.js';
 import type { Buckets } from '../../store/buckets.js';
+import type { TopicIdentity } from '../queue.js';
 
 /** Where the brokers are and how they are spoken to. */
 export interface KafkaConnection {
@@ -29,14 +30,6 @@ export interface TopicOptions {
   readonly replication: number | 'auto';
   /** Makes what is missing; false: refuses to start. */
   readonly create: boolean;
-}
-
-/** Which topic it is: of two with one name only one has this. Recorded in the store under the epoch of its ids. */
-export interface TopicIdentity {
-  readonly clusterId: string;
-  /** A uuid in base64url, as Kafka's own tools print it. */
-  readonly topicId: string;
-  readonly partitions: number;
 }
 
 /**

@@ -4,10 +4,11 @@
 import { type Admin, ConfigResourceTypes } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
 import { type Clock, pause } from '../../clock.js';
+import type { TopicIdentity } from '../queue.js';
 import type { KafkaClient } from './client.js';
 import { kafkaErrorType } from './client.js';
 import { type Cluster, describeTopic } from './internals.js';
-import type { TopicIdentity, TopicOptions } from './options.js';
+import type { TopicOptions } from './options.js';
 import type { DescribedTopic } from './wire.js';
 
 /** Longer than any outage of all jobs that nobody notices. */
@@ -44,7 +45,7 @@ export async function openTopic(parts: TopicParts, options: TopicOptions): Promi
     const found = (await describe(parts, topic)) ?? (await make(parts, options));
     const { maxBatchBytes, warnings } = await check(parts, options, found);
     const { clusterId, topicId, partitions } = found;
-    return { identity: { clusterId, topicId, partitions }, maxBatchBytes, warnings };
+    return { identity: { topic, clusterId, topicId, partitions }, maxBatchBytes, warnings };
   } catch (error) {
     throw parts.client.error(error);
   }
@@ -55,7 +56,7 @@ export async function identify(cluster: Cluster, topic: string): Promise<TopicId
   const found = await describeTopic(await cluster.findControllerBroker(), topic);
   if (found === undefined) return undefined;
   const { clusterId, topicId, partitions } = found;
-  return { clusterId, topicId, partitions };
+  return { topic, clusterId, topicId, partitions };
 }
 
 export function sameTopic(a: TopicIdentity, b: TopicIdentity): boolean {

@@ -4,17 +4,9 @@
 
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
+import type { TopicIdentity } from '../../queue/queue.js';
 import type { RedisLink } from './connect.js';
 import { script } from './script.js';
-
-/** What makes a topic this one and no other. */
-export interface TopicIdentity {
-  /** Its name, for messages: another one of the same name is another topic. */
-  readonly topic: string;
-  readonly clusterId: string;
-  readonly topicId: string;
-  readonly partitions: number;
-}
 
 export interface HistoryOptions {
   readonly link: RedisLink;
