@@ -12,7 +12,7 @@ import { openHistory } from '../../src/server/store/redis/history.js';
 import { RedisWatch } from '../../src/server/store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../../src/server/store/redis.js';
 import { restartConformance } from '../conformance/buckets-restart.js';
-import { LOG, OPTIONS, Stage, user } from '../conformance/buckets-stage.js';
+import { type BucketsEngine, LOG, OPTIONS, Stage, user } from '../conformance/buckets-stage.js';
 import { credentialsConformance } from '../conformance/credentials.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type RedisServer, startRedis } from './redis.js';
@@ -74,7 +74,8 @@ async function kill(): Promise<void> {
 
 const fresh = (options: BucketsOptions, clock: TestClock) => ({ prefix: uniquePrefix(), options, clock, topic: 1 });
 
-const engine = {
+const engine: BucketsEngine = {
+  flagsMore: true,
   clock: () => new TestClock(),
   create: async (options: BucketsOptions, clock: TestClock): Promise<Buckets> =>
     (await open(fresh(options, clock))).buckets,

@@ -34,6 +34,8 @@ export interface BucketsEngine {
   create(options: BucketsOptions, clock: TestClock): Promise<Buckets>;
   /** The same data, opened again after an orderly end or as a crash leaves it. Missing: nothing outlives the process. */
   readonly restart?: (buckets: Buckets, how: 'orderly' | 'crash') => Promise<Buckets>;
+  /** After a crash what came since is flagged as well as what was there. */
+  readonly flagsMore?: true;
   clock(): TestClock;
 }
 

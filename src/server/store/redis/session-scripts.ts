@@ -19,7 +19,7 @@ local function release(gone, open)
   local set = load_devices(log)
   local anonymous = open and find_device(set, '')
   for _, one in ipairs(gone) do
-    if anonymous and one[2] == '' then close_unknown(log, sessions, anonymous) end
+    if anonymous and one[2] == '' then close_unknown(log, anonymous) end
   end
   save_devices(log, set)
   trim(log, ENTRIES, true, acknowledged_to(set, sessions))

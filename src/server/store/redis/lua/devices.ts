@@ -40,10 +40,10 @@ local function sent(device, upto)
   local to = later({device[5], device[6]}, upto)
   device[5], device[6] = to[1], to[2]
 end
--- A session is over and cannot say how far it got: everything up to now may have been sent, nothing that comes later.
-local function close_unknown(log, sessions, device)
+-- A session is over and cannot say how far it got: everything may have been sent.
+local function close_unknown(log, device)
   sent(device, {log.he, log.hn})
-  device[7], device[8] = is_open(sessions, device[1]) and 0 or 1, now
+  device[7], device[8] = 0, now
 end
 local function take_forgotten(set, hash)
   for at, one in ipairs(set[2]) do
