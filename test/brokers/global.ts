@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startKafka } from './kafka.js';
-import { LOOPBACK } from './process.js';
+import { LOOPBACK, removeLeftovers } from './process.js';
 import { startRedis } from './redis.js';
 
 declare module 'vitest' {
@@ -15,6 +15,7 @@ declare module 'vitest' {
 }
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await removeLeftovers();
   const brokers = new AsyncDisposableStack();
   const kafka = once(async () => brokers.use(await startKafka()).bootstrap);
   const redis = once(async () => brokers.use(await startRedis()).url);

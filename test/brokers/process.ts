@@ -2,7 +2,7 @@
 // process that started it, whatever way that ends.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 export const LOOPBACK = '127.0.0.1';
 /** What hangs, not what is slow: three JVMs that share two cores with other tests need a quarter of this. */
 const START_MAX_MS = 60_000;
+/** How folders of data begin: the pid of whose they are follows. */
+const FOLDER = 'imgo-brokers-';
 const LOG_MAX_CHARACTERS = 200_000;
 
 export interface BrokerProcessOptions {
@@ -104,6 +106,23 @@ export class BrokerProcess {
   }
 }
 
+/** Removes the data of processes that were killed before they could. */
+export async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const [pid, rest] = name.startsWith(FOLDER) ? name.slice(FOLDER.length).split('-') : [];
+    if (rest === undefined || isAlive(Number(pid))) continue;
+    await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
 /** Whether something listens on this port of loopback. */
 function takesConnections(port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -128,7 +147,7 @@ export class BrokerGroup implements AsyncDisposable {
   }
 
   static async create(): Promise<BrokerGroup> {
-    return new BrokerGroup(await mkdtemp(join(tmpdir(), 'imgo-brokers-')));
+    return new BrokerGroup(await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`)));
   }
 
   /** Registers a process, not started yet: it ends with the group. */
