@@ -5,7 +5,7 @@
  */
 
 /** Between the ends of two turns at least, where there are more processes than a few for each core. Ms. */
-const TURN_MS = 50;
+const TURN_MS = 100;
 const FEW_PER_CORE = 4;
 
 /** More processes than a few for each core. */

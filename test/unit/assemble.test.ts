@@ -96,10 +96,10 @@ test('a start that fails for a port lets go of the data folder and of every othe
   expect(server.addresses.tcp).toBeDefined();
 });
 
-test.each([1, 2])('a port that a server listens on is not shared with another one of %i processes', async (workers) => {
+test('a port that a server listens on is not shared with another one', async () => {
   const { addresses } = await start(configOf({}));
   const port = Number(new URL(`tcp://${addresses.tcp}`).port);
-  const another = configOf({ 'listen.tcp': port, 'listen.ws': 'off', 'listen.workers': workers });
+  const another = configOf({ 'listen.tcp': port, 'listen.ws': 'off' });
   await expect(start(another)).rejects.toMatchObject({ code: 'port_in_use', details: { listener: 'tcp', port } });
 });
 
