@@ -59,7 +59,7 @@ const END_MS = 3_000;
 /** How far workers stand back where many share a core: the parent, which all of them wait for, is not one among many. */
 const CROWDED_NICE = 15;
 /** Sessions live long: a large young generation would only keep more memory resident, in each of many processes. */
-const CROWDED_FLAGS = ['--max-semi-space-size=2'];
+const CROWDED_FLAGS = ['--max-semi-space-size=1'];
 /** Between two starts of a worker that does not live long: doubled each time, within these. */
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 10_000;
