@@ -43,6 +43,13 @@ export interface Found {
   readonly calibration: Calibration | null;
 }
 
+/** Resident at the server for each connection: after they came, or at the end when their making's garbage is collected by then. */
+function memoryOfEach(idle: Mark, connected: Mark, ended: Mark): number {
+  const held = [connected, ended].filter(({ server, clients }) => server.rssBytes > 0 && clients.open > 0);
+  const each = held.map(({ server, clients }) => ratio(server.rssBytes - idle.server.rssBytes, clients.open));
+  return each.length === 0 ? 0 : Math.min(...each);
+}
+
 /** A run's end. */
 export function resultOf(parts: RunParts, found: Found): BenchResult {
   const { plan, assertions } = parts;
@@ -109,7 +116,7 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
       cpuSeconds: serverCpu,
       // A server that has died holds nothing any more; what it held is in the samples.
       rssBytes: ended.server.rssBytes || most(meter, (sample) => sample.server.rssBytes),
-      bytesPerConnection: ratio(connected.server.rssBytes - idle.server.rssBytes, connected.clients.open),
+      bytesPerConnection: memoryOfEach(idle, connected, ended),
       deliveriesPerCpuSecond: ratio(measured, serverCpu),
       flushesPerCpuSecond: ratio(flushes, serverCpu),
       flushes,

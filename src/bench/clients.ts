@@ -18,9 +18,10 @@ import { MessageWalker } from './wire/messages.js';
 import type { Bytes, Unit, WalkEvents, Walker } from './wire/walker.js';
 import { UPGRADE_ANSWER, type Wire, wireOf } from './wire/wire.js';
 
-/** Real clients of imgo: every 240 s; the native dialect asks for 60 s, and its limit is 5 min like everybody's. */
 /** As imgo's and goim's own benchmark clients do; servers give up after five minutes. */
 const HEARTBEAT_MS = 240_000;
+/** Where a process waits between its turns, those of so long go out together. */
+const BURST_MS = 10_000;
 const TICK_MS = 1_000;
 const AUTH_MS = 30_000;
 const CHURN_TICK_MS = 100;
@@ -265,7 +266,9 @@ export class Clients implements WalkEvents {
   #tick(): void {
     const { length } = this.#sockets;
     // By the clock, not by ticks: on a busy machine these come late, and a late heartbeat is a lost connection.
-    const due = Math.floor(((this.#now() - this.#tickingSince) / HEARTBEAT_MS) * length);
+    const elapsed = this.#now() - this.#tickingSince;
+    const until = this.turns.everyMs === 0 ? elapsed : Math.floor(elapsed / BURST_MS) * BURST_MS;
+    const due = Math.floor((until / HEARTBEAT_MS) * length);
     while (this.#beating < due) {
       const index = this.#beating++ % length;
       if (!this.#pending.has(index)) this.#sockets[index]?.write(this.#wire.heartbeat);

@@ -10,6 +10,7 @@ import { filesFor, type Limit, limitsOf, memoryFor } from './limits.js';
 import type { Machine } from './machine.js';
 import { count, size } from './numbers.js';
 import type { BenchOptions } from './options.js';
+import { isCrowded } from './turns.js';
 
 export interface BenchPlan extends BenchOptions {
   /** Processes of the server that hold connections; 0: the server is not this run's own. */
@@ -28,6 +29,8 @@ export interface BenchPlan extends BenchOptions {
 
 /** A server's listener asks for so many; the kernel gives at most somaxconn. */
 const LISTEN_BACKLOG = 4_096;
+/** Where many processes share a core each waits for its turn: a server of the run's own does not give up a client for that. */
+const PATIENT = 'limits.handshake=30s';
 /** No plan is looked for beyond. */
 const MOST = 2 ** 27;
 
@@ -42,6 +45,7 @@ export function planRun(options: BenchOptions, machine: Machine): BenchPlan {
   return {
     ...options,
     workers: layout.workers,
+    settings: isCrowded(layout.workers, machine.cores) ? [PATIENT, ...options.settings] : options.settings,
     receivers: shares(connections, layout.receivers),
     sources: layout.where === 'elsewhere' ? [] : sourcesFor(pool, connections, machine.sourcePorts, options.seed),
     backlog: Math.max(1, layout.workers) * Math.min(LISTEN_BACKLOG, machine.somaxconn, machine.synBacklog),

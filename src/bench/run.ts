@@ -97,6 +97,8 @@ class Run {
   readonly #meter: Meter;
   readonly #tellsPlace: boolean;
   #offering: Promise<void> = Promise.resolve();
+  /** Connections that came. */
+  #connected = 0;
   #http: HttpDrive | undefined;
 
   constructor(parts: RunParts, cut: Cut, target: Target, fleet: Fleet) {
@@ -246,6 +248,7 @@ class Run {
     const { connections } = this.#parts.plan;
     this.#fleet.tell({ do: 'dial' });
     while (this.#cut.why === null && this.#fleet.figures().settled < connections) await pause(LOOK_MS);
+    this.#connected = this.#fleet.figures().open;
   }
 
   #schedule(): Schedule {
@@ -318,8 +321,9 @@ class Run {
   #expected(): number {
     const { connections, rooms } = this.#parts.plan;
     return this.#offer.expected((aim) => {
-      if (aim.kind === 'all') return connections;
-      return aim.kind === 'user' ? 1 : membersOf(aim.index, connections, rooms);
+      if (aim.kind === 'user') return 1;
+      // Nobody waits for what would go to a connection that never came.
+      return aim.kind === 'all' || rooms === 1 ? this.#connected : membersOf(aim.index, connections, rooms);
     });
   }
 }

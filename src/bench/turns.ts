@@ -8,9 +8,14 @@
 const TURN_MS = 100;
 const FEW_PER_CORE = 4;
 
+/** More processes than a few for each core. */
+export function isCrowded(processes: number, cores: number): boolean {
+  return processes > FEW_PER_CORE * cores;
+}
+
 /** What receivers wait between two turns, ms. */
 export function turnMs(processes: number, cores: number): number {
-  return processes > FEW_PER_CORE * cores ? TURN_MS : 0;
+  return isCrowded(processes, cores) ? TURN_MS : 0;
 }
 
 export class Turns {

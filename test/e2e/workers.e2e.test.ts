@@ -93,6 +93,14 @@ async function connectAll(): Promise<readonly string[][]> {
 }
 
 describe('workers', () => {
+  it('shares its ports among its own processes alone', async () => {
+    const { port } = new URL(`tcp://${server.ready.tcp}`);
+    for (const workers of ['1', '2']) {
+      const another = startServer(['--http', '0', '--ws', '0', '--tcp', port, '--memory', '--workers', workers]);
+      await expect(another).rejects.toThrow('port_in_use');
+    }
+  });
+
   it('share the ports; pushes to users, a room and everybody reach every client, whichever holds it', async () => {
     expect(workers().length).toBe(WORKERS);
     const got = await connectAll();

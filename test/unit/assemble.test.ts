@@ -96,6 +96,13 @@ test('a start that fails for a port lets go of the data folder and of every othe
   expect(server.addresses.tcp).toBeDefined();
 });
 
+test('a port that a server listens on is not shared with another one', async () => {
+  const { addresses } = await start(configOf({}));
+  const port = Number(new URL(`tcp://${addresses.tcp}`).port);
+  const another = configOf({ 'listen.tcp': port, 'listen.ws': 'off' });
+  await expect(start(another)).rejects.toMatchObject({ code: 'port_in_use', details: { listener: 'tcp', port } });
+});
+
 test.each(['tcp', 'ws', 'http'])('a start that fails for the port of %s leaves no timer that repeats', async (name) => {
   const holder = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => holder.once('listening', resolve));

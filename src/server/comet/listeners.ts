@@ -20,7 +20,7 @@ export interface CometAddresses {
   readonly goim: string | undefined;
 }
 
-/** Ports instead of those in the options. */
+/** Ports instead of those in the options: those that processes of one server share. */
 export type ListenPorts = { readonly [Kind in ListenerKind]?: number };
 
 /** What is told when connections are refused, at most once a second. */
@@ -29,10 +29,12 @@ export type LimitAlarm = (alarm: { code: 'fd_limit' | 'max_conns'; connections: 
 const ALARM_MS = 1_000;
 const MEASURE_MS = 5_000;
 /**
- * libuv takes one connection a listening socket and turn. Where processes share ports a port can have several sockets, so
- * that a turn is worth more than one connection.
+ * Sockets that listen on a port. libuv takes one connection of each in a turn of the event loop, so that with one socket
+ * a turn is spent on one connection; with several, connecting and authenticating costs a quarter less.
  */
-const SHARED_SOCKETS = 16;
+const SOCKETS = 16;
+/** Where several sockets may listen on one port and the kernel spreads connections over them. */
+const CAN_SHARE = process.platform === 'linux';
 
 /** The listeners of one comet. */
 export class Listeners {
@@ -71,9 +73,9 @@ export class Listeners {
       this.#web ??= (await import('./websocket.js')).createWebServer(this.#core);
     }
     try {
-      if (tcp !== undefined) await this.#listen('tcp', tcp);
-      if (ws !== undefined) await this.#listen('ws', ws);
-      if (goim !== undefined) await this.#listen('goim', goim);
+      if (tcp !== undefined) await this.#listen('tcp', tcp, ports.tcp !== undefined);
+      if (ws !== undefined) await this.#listen('ws', ws, ports.ws !== undefined);
+      if (goim !== undefined) await this.#listen('goim', goim, ports.goim !== undefined);
     } catch (error) {
       this.#closeAll();
       throw error;
@@ -122,18 +124,26 @@ export class Listeners {
     return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
   }
 
-  async #listen(kind: ListenerKind, { host, port }: ListenAddress): Promise<void> {
+  /** `told`: the port is one that this server's processes share. */
+  async #listen(kind: ListenerKind, { host, port }: ListenAddress, told: boolean): Promise<void> {
     const servers: Server[] = [];
     this.#servers.set(kind, servers);
-    const first = await this.#socket(kind, host, port);
-    servers.push(first);
-    if (!this.#core.options.listen.reusePort) return;
-    const shared = (first.address() as AddressInfo).port;
-    for (let more = 1; more < SHARED_SOCKETS; more++) servers.push(await this.#socket(kind, host, shared));
+    let at = port;
+    if (!told) {
+      // A shared port is shared with whoever of this user asks for it, another server as well: it has to be free first.
+      const alone = await this.#socket(kind, host, port, false);
+      if (!CAN_SHARE && !this.#core.options.listen.reusePort) {
+        servers.push(alone);
+        return;
+      }
+      at = portOf(alone);
+      await new Promise<void>((resolve) => alone.close(() => resolve()));
+    }
+    while (servers.length < SOCKETS) servers.push(await this.#socket(kind, host, at, true));
   }
 
-  #socket(kind: ListenerKind, host: string, port: number): Promise<Server> {
-    const { backlog, reusePort } = this.#core.options.listen;
+  #socket(kind: ListenerKind, host: string, port: number, reusePort: boolean): Promise<Server> {
+    const { backlog } = this.#core.options.listen;
     const server = createServer({ noDelay: true }, (socket) => this.#accept(kind, socket));
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
@@ -200,6 +210,10 @@ export class Listeners {
     }
     return false;
   }
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
 }
 
 /** Node keeps the answer to `remoteAddress` with the socket; the session has what is needed of it. */

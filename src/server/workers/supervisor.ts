@@ -58,6 +58,8 @@ interface Worker {
 const END_MS = 3_000;
 /** How far workers stand back where many share a core: the parent, which all of them wait for, is not one among many. */
 const CROWDED_NICE = 15;
+/** Sessions live long: a large young generation would only keep more memory resident, in each of many processes. */
+const CROWDED_FLAGS = ['--max-semi-space-size=1'];
 /** Between two starts of a worker that does not live long: doubled each time, within these. */
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 10_000;
@@ -77,6 +79,7 @@ export class Supervisor {
   readonly #links = new Set<Link>();
   readonly #times: WorkerTimes;
   readonly #nice: number;
+  readonly #flags: readonly string[];
   #ports: WorkerPorts | undefined;
   #addresses: CometAddresses = { tcp: undefined, ws: undefined, goim: undefined };
   #stopping = false;
@@ -85,7 +88,9 @@ export class Supervisor {
     this.#options = options;
     const cores = availableParallelism();
     this.#times = workerTimes(options.count, cores);
-    this.#nice = isCrowded(options.count, cores) ? CROWDED_NICE : 0;
+    const crowded = isCrowded(options.count, cores);
+    this.#nice = crowded ? CROWDED_NICE : 0;
+    this.#flags = crowded ? CROWDED_FLAGS : [];
     this.#folder = mkdtempSync(join(tmpdir(), 'imgo-workers-'));
     chmodSync(this.#folder, 0o700);
     this.#path = join(this.#folder, 'parent.sock');
@@ -150,7 +155,7 @@ export class Supervisor {
     const arrived = Promise.withResolvers<Link>();
     this.#arrivals.set(worker.node, arrived.resolve);
     worker.startedAt = clock.monotonic();
-    const args = [...process.execArgv, SCRIPT, this.#path, worker.node, String(this.#options.count)];
+    const args = [...process.execArgv, ...this.#flags, SCRIPT, this.#path, worker.node, String(this.#options.count)];
     const cache = getCompileCacheDir();
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'ignore', 'inherit'],
