@@ -5,12 +5,13 @@ import { parseArgs } from 'node:util';
 import { codec } from './codec.js';
 import { fanout } from './fanout.js';
 import { http } from './http.js';
+import { redis } from './redis.js';
 import { type Bench, type BenchRow, holds } from './row.js';
 import { sessions } from './sessions.js';
 import { startup } from './startup.js';
 import { store } from './store.js';
 
-const BENCHES: readonly Bench[] = [codec, store, http, fanout, sessions, startup];
+const BENCHES: readonly Bench[] = [codec, store, redis, http, fanout, sessions, startup];
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string', multiple: true } },

@@ -18,6 +18,7 @@ import type { BucketsOptions } from '../../src/server/store/buckets.js';
 import type { Credentials } from '../../src/server/store/credentials.js';
 import { createMemoryCredentials } from '../../src/server/store/memory-credentials.js';
 import type { Connection } from './connection.js';
+import { Ledger } from './ledger.js';
 import { ModelBroker } from './log-queue.js';
 import { Network } from './network.js';
 import { type Scheduler, SimProcess } from './scheduler.js';
@@ -26,6 +27,8 @@ import { ModelStore, type StoreRule } from './store.js';
 const LEASE_MS = 3_000;
 const RENEW_MS = 700;
 const SWEEP_MS = 1_000;
+/** Of the cluster's shards, the one whose server has the registry. */
+const REGISTRY_SHARD = 0;
 
 export interface ClusterOptions {
   readonly rule: StoreRule;
@@ -71,6 +74,7 @@ export class Cluster {
   /** Opens that died with their logic. */
   lostOpens = 0;
   readonly #credentials: Credentials = createMemoryCredentials();
+  readonly #leases: Ledger<Registry>;
   readonly #vault: SimProcess;
   #names = 0;
 
@@ -93,7 +97,8 @@ export class Cluster {
       startAt: options.rule === 'marks' ? 'marks' : 'committed',
     });
     this.router = this.#process('router');
-    this.registry = createMemoryRegistry({ clock: this.router, leaseMs: LEASE_MS });
+    this.#leases = new Ledger(this.router, (clock) => createMemoryRegistry({ clock, leaseMs: LEASE_MS }));
+    this.registry = remembered(this.#leases);
     this.#vault = this.#process('vault');
     for (let i = 0; i < options.logics; i++) this.logics.push(this.#logic(`logic-${i}`));
     for (let i = 0; i < options.comets; i++) this.comets.push(this.#comet(`comet-${i}` as NodeId));
@@ -222,14 +227,24 @@ export class Cluster {
     this.broker.rebalance(this.jobs.map(({ process }) => process).filter(({ state }) => state !== 'dead'));
   }
 
-  /** The newest writes are lost; whoever watches the store finds out a little later and has every comet re-read. */
-  failover(writes: number): void {
-    this.store.failover(writes);
+  /**
+   * The newest writes are lost: of store and registry, which are on one server, or of one shard of a cluster. Whoever
+   * watches the store finds out a little later and has every comet re-read.
+   */
+  failover(writes: number, shard: number | undefined): void {
+    this.store.failover(writes, shard);
+    if (shard === undefined || shard === REGISTRY_SHARD) this.#leases.failover(writes);
     const tell = async (): Promise<void> => {
       for (const { node, incarnation } of await this.registry.comets())
         await this.registry.markResync(node, incarnation);
     };
     this.router.after(this.scheduler.between(1, 1_500), () => void tell());
+  }
+
+  /** What was written so far is safe. */
+  settle(): void {
+    this.store.settle();
+    this.#leases.settle();
   }
 
   // Who speaks to whom.
@@ -294,13 +309,39 @@ export class Cluster {
     this.router.every(SWEEP_MS, () => {
       void this.registry.nodes().then(async (nodes) => {
         for (const { node, incarnation, state } of nodes) {
-          const keep = state === 'gone' ? undefined : incarnation;
+          const keep = state === 'gone' ? incarnation + 1 : incarnation;
           await this.store.write((engine) => engine.dropComet(node, keep));
         }
         await this.store.write((engine) => engine.maintain());
       });
     });
   }
+}
+
+/** Calls that change something. */
+const WRITES: ReadonlySet<string> = new Set<keyof Registry>([
+  'join',
+  'renew',
+  'leave',
+  'addRoom',
+  'removeRoom',
+  'markResync',
+  'resynced',
+]);
+
+/** A registry whose writes may be lost. */
+function remembered(ledger: Ledger<Registry>): Registry {
+  return new Proxy({} as Registry, {
+    get: (_target, name) => {
+      return (...args: unknown[]): Promise<unknown> => {
+        const run = (engine: Registry): Promise<unknown> => {
+          const method = Reflect.get(engine, name) as (...given: unknown[]) => Promise<unknown>;
+          return method.apply(engine, args);
+        };
+        return WRITES.has(String(name)) ? ledger.write(run) : run(ledger.engine);
+      };
+    },
+  });
 }
 
 /** What a comet measures of this process is no part of the simulation. */

@@ -8,7 +8,7 @@ import { SimClient } from './client.js';
 import { Cluster, tokenIdOf } from './cluster.js';
 import { type Submitted, UNREGISTERED, violations } from './invariants.js';
 import { Scheduler, SimProcess } from './scheduler.js';
-import type { StoreRule } from './store.js';
+import { SHARDS, type StoreRule } from './store.js';
 
 export interface RunOptions {
   readonly seed: number;
@@ -58,7 +58,7 @@ export async function run({ seed, rule = 'marks', trace }: RunOptions): Promise<
   for (const client of clients) client.start();
   // Everybody is there once, so that every device is known.
   await scheduler.run(CALM_MS, EVENT_BUDGET);
-  cluster.store.settle();
+  cluster.settle();
 
   const storm = new Storm(scheduler, cluster, clients, submitted, ample, trace);
   storm.begin();
@@ -300,8 +300,9 @@ class Storm {
   #failover(): void {
     if (this.#failovers++ >= 2) return;
     const writes = 1 + Math.floor(this.#scheduler.random() * 12);
-    this.#trace(`the store loses ${writes} writes`);
-    this.#cluster.failover(writes);
+    const shard = this.#scheduler.chance(0.5) ? undefined : Math.floor(this.#scheduler.random() * SHARDS);
+    this.#trace(`the store loses ${writes} writes${shard === undefined ? '' : ` of shard ${shard}`}`);
+    this.#cluster.failover(writes, shard);
   }
 
   #badNetwork(): void {

@@ -1,8 +1,9 @@
 // A store as one may have it behind a network: the real memory engine, executed one bucket script at a time, with the whole
-// history of what was written. A failover takes the newest writes away, though they were confirmed.
+// history of what was written. A failover takes the newest writes away, though they were confirmed: of everything, as where
+// one server has it all, or of the buckets of one shard, as in a cluster.
 
-import { type LogName, type MessageId, ZERO_ID } from '../../src/protocol/ids.js';
-import type { Clock } from '../../src/server/clock.js';
+import { type LogName, type MessageId, type UserId, userLog, ZERO_ID } from '../../src/protocol/ids.js';
+import { bucketOf } from '../../src/server/store/bucket.js';
 import type {
   ApplyGroup,
   Buckets,
@@ -11,42 +12,15 @@ import type {
   SessionRecord,
 } from '../../src/server/store/buckets.js';
 import { createMemoryBuckets } from '../../src/server/store/memory.js';
+import { Ledger } from './ledger.js';
 import type { Network } from './network.js';
 import type { SimProcess } from './scheduler.js';
 
 /** `marks`: the design's rule. `refused-is-applied`: what the store knows already counts as success; never behind. */
 export type StoreRule = 'marks' | 'refused-is-applied';
 
-interface Write {
-  /** Wall and monotonic ms of the store when it was written. */
-  readonly now: number;
-  readonly monotonic: number;
-  readonly run: (engine: Buckets) => unknown;
-}
-
-/** The store's time, which goes through the past again when history is replayed. */
-class ReplayClock {
-  at: { now: number; monotonic: number } | undefined;
-  readonly process: SimProcess;
-
-  constructor(process: SimProcess) {
-    this.process = process;
-  }
-
-  get clock(): Clock {
-    const { process } = this;
-    return {
-      now: () => this.at?.now ?? process.now(),
-      monotonic: () => this.at?.monotonic ?? process.monotonic(),
-      after: (ms, run) => process.after(ms, run),
-      every: (ms, run) => process.every(ms, run),
-      clear: (timer) => process.clear(timer),
-      soon: (run) => process.soon(run),
-      random: () => process.random(),
-      randomBytes: (length) => process.randomBytes(length),
-    };
-  }
-}
+/** Primaries of a cluster that the buckets are spread over. */
+export const SHARDS = 3;
 
 export class ModelStore {
   readonly process: SimProcess;
@@ -55,43 +29,30 @@ export class ModelStore {
   faults = 0;
   failovers = 0;
   lostWrites = 0;
-  engine: Buckets;
-  readonly #options: BucketsOptions;
-  readonly #replay: ReplayClock;
-  readonly #born: { now: number; monotonic: number };
-  #history: Write[] = [];
+  readonly #ledger: Ledger<Buckets>;
   /** By device: the session that opened its cursor last. */
   readonly #openers = new Map<string, string>();
-  #safe = 0;
 
   constructor(process: SimProcess, options: BucketsOptions, rule: StoreRule) {
     this.process = process;
     this.rule = rule;
-    this.#options = options;
-    this.#replay = new ReplayClock(process);
-    this.#born = { now: process.now(), monotonic: process.monotonic() };
-    this.engine = createMemoryBuckets(options, this.#replay.clock);
+    this.#ledger = new Ledger(process, (clock) => createMemoryBuckets(options, clock));
   }
 
-  /** The newest `writes` are gone. */
-  failover(writes: number): void {
+  get engine(): Buckets {
+    return this.#ledger.engine;
+  }
+
+  /** The newest `writes` are gone; `shard`: those of its buckets only. */
+  failover(writes: number, shard?: number): void {
     this.failovers++;
-    const kept = Math.max(this.#safe, this.#history.length - writes);
-    this.lostWrites += this.#history.length - kept;
-    this.#history = this.#history.slice(0, kept);
+    this.lostWrites += this.#ledger.failover(writes, shard);
     this.#openers.clear();
-    this.#replay.at = this.#born;
-    this.engine = createMemoryBuckets(this.#options, this.#replay.clock);
-    for (const write of this.#history) {
-      this.#replay.at = write;
-      write.run(this.engine);
-    }
-    this.#replay.at = undefined;
   }
 
   /** Writes from now on may be lost; those before are safe. */
   settle(): void {
-    this.#safe = this.#history.length;
+    this.#ledger.settle();
   }
 
   /** Whether a log has this entry now. */
@@ -102,10 +63,9 @@ export class ModelStore {
     return first?.kind === 'entry' && first.entry.id.n === id.n;
   }
 
-  /** Executes a write now, and remembers it. The engine's methods act before they return. */
-  write<T>(run: (engine: Buckets) => Promise<T>): Promise<T> {
-    this.#history.push({ now: this.process.now(), monotonic: this.process.monotonic(), run });
-    return run(this.engine);
+  /** Executes a write now, and remembers it. `bucket`: the one that it is in, if it is one. */
+  write<T>(run: (engine: Buckets) => Promise<T>, bucket?: number): Promise<T> {
+    return this.#ledger.write(run, bucket === undefined ? undefined : bucket % SHARDS);
   }
 
   async apply(groups: readonly ApplyGroup[]): Promise<readonly GroupResult[]> {
@@ -120,7 +80,7 @@ export class ModelStore {
   }
 
   async #script(group: ApplyGroup): Promise<GroupResult> {
-    const [result] = await this.write((engine) => engine.apply([group]));
+    const [result] = await this.write((engine) => engine.apply([group]), group.bucket);
     if (result === undefined) throw new Error('no result');
     return result;
   }
@@ -134,8 +94,8 @@ export class ModelStore {
   bucketsFor(from: SimProcess, network: Network): Buckets {
     const ask = <T>(run: (engine: Buckets) => Promise<T>): Promise<T> =>
       network.call(from, this.process, () => run(this.engine));
-    const tell = <T>(run: (engine: Buckets) => Promise<T>): Promise<T> =>
-      network.call(from, this.process, () => this.write(run));
+    const tell = <T>(run: (engine: Buckets) => Promise<T>, user?: UserId): Promise<T> =>
+      network.call(from, this.process, () => this.write(run, user === undefined ? undefined : bucketOf(userLog(user))));
     const { epoch } = this.engine;
     return {
       epoch,
@@ -145,24 +105,25 @@ export class ModelStore {
       sessionsOf: (users) => ask((engine) => engine.sessionsOf(users)),
       read: (log: LogName, after: MessageId, limit) => ask((engine) => engine.read(log, after, limit)),
       log: (log) => ask((engine) => engine.log(log)),
-      register: (session, options) => tell((engine) => engine.register(session, options)),
+      register: (session, options) => tell((engine) => engine.register(session, options), session.user),
       unregister: (session, user, incarnation, seq) =>
-        tell((engine) => engine.unregister(session, user, incarnation, seq)),
+        tell((engine) => engine.unregister(session, user, incarnation, seq), user),
       dropComet: (comet, keep) => tell((engine) => engine.dropComet(comet, keep)),
       sessions: (page) => ask((engine) => engine.sessions(page)),
       openCursor: (session, given) =>
         tell((engine) => {
           this.#openers.set(deviceOf(session), session.session);
           return engine.openCursor(session, given);
-        }),
-      progress: (session, upTo, acknowledge) => tell((engine) => engine.progress(session, upTo, acknowledge)),
+        }, session.user),
+      progress: (session, upTo, acknowledge) =>
+        tell((engine) => engine.progress(session, upTo, acknowledge), session.user),
       // Repeated late, the close of an earlier session says nothing of the one that came after it and crashed. One process
       // has no such repetition; an engine behind a network has to know who opened last.
       closeCursor: (session, sentTo, clean) =>
         tell((engine) => {
           const last = this.#openers.get(deviceOf(session)) === session.session;
           return engine.closeCursor(session, sentTo, clean && last);
-        }),
+        }, session.user),
       devices: (user) => ask((engine) => engine.devices(user)),
       maintain: () => tell((engine) => engine.maintain()),
       flush: () => ask((engine) => engine.flush()),

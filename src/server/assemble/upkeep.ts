@@ -17,21 +17,22 @@ export function keepUp(
 ): ReturnType<Clock['every']> {
   let busy = false;
   let turns = 0;
-  /** Comets whose sessions were given up, by the incarnation that was kept (0: none). */
+  /** Comets whose sessions were given up, by the incarnation that is kept. */
   const swept = new Map<NodeId, number>();
 
   /** For look-ups their sessions are gone with the lease; this takes them out of the store. */
   async function sweep(): Promise<void> {
     const nodes = (await registry.nodes()).filter(({ roles }) => roles.includes('comet'));
     for (const { node, incarnation, state } of nodes) {
-      const keep = state === 'gone' ? 0 : incarnation;
-      const before = swept.get(node);
-      if (before === keep) continue;
-      swept.set(node, keep);
+      // Of one that is gone, only what it had until then: it may be joining again while its sessions are given up.
+      const keep = state === 'gone' ? incarnation + 1 : incarnation;
+      if (swept.get(node) === keep) continue;
       // One that is there already when this process starts has been looked after by the others.
-      if (before === undefined && keep !== 0) continue;
-      const sessions = await buckets.dropComet(node, keep === 0 ? undefined : keep);
-      if (sessions > 0) log.warn({ node, sessions }, 'sessions of a comet that is gone were given up');
+      if (state === 'gone' || swept.has(node)) {
+        const sessions = await buckets.dropComet(node, keep);
+        if (sessions > 0) log.warn({ node, sessions }, 'sessions of a comet that is gone were given up');
+      }
+      swept.set(node, keep);
     }
     const listed = new Set(nodes.map(({ node }) => node));
     for (const node of swept.keys()) if (!listed.has(node)) swept.delete(node);

@@ -4,6 +4,7 @@
  * now, what was under way when the connection broke fails as unknown, and every answer has a deadline. It reconnects for
  * as long as it is open, with growing, jittered pauses.
  */
+import { createConnection } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
@@ -134,8 +135,21 @@ function firstReady(client: Redis | Cluster, target: RedisTarget, options: Conne
     function failed(cause: unknown): void {
       const error = asRedisError(cause, target.shown);
       if (error instanceof ImgoError && isFatal(error)) end(error);
+      else if (target.tls && error instanceof ImgoError && error.details['detail'] === 'ETIMEDOUT') silent(error);
       // That a connection closed says less than why it could not be made.
       else if (last === undefined || !/connection broke|no connection/.test(error.message)) last = error;
+    }
+    /** A server without TLS takes a greeting for the beginning of a command, and waits for more of it. */
+    function silent(error: ImgoError): void {
+      last = error;
+      const [first] = target.addresses;
+      if (first === undefined) return;
+      const probe = createConnection(first, () => {
+        probe.destroy();
+        const detail = 'it takes connections, and answers no handshake';
+        end(new ImgoError('redis_tls', { address: target.shown, detail }, { cause: error }));
+      });
+      probe.once('error', () => undefined);
     }
     function giveUp(): void {
       const detail = last instanceof ImgoError ? last.details['detail'] : undefined;

@@ -41,9 +41,9 @@ local current = find_session(sessions, session[1])
 local buried = not current and find_session(removed, session[1])
 if current and is_older(session[4], session[5], current[4], current[5]) then return done('registered', {}, {}) end
 if buried and is_older(session[4], session[5], buried[2], buried[3]) then return done('registered', {}, {}) end
-local incarnation = tonumber(redis.call('HGET', COMETS, session[3]) or '0')
+local incarnation = known_incarnation(COMETS, session[3])
 if session[4] < incarnation then return done('registered', {}, {}) end
-if session[4] > incarnation then redis.call('HSET', COMETS, session[3], session[4]) end
+if session[4] > incarnation then know_incarnation(COMETS, session[3], session[4]) end
 local replaced, evicted = {}, {}
 if user ~= '' then
   local rest = {}
@@ -213,10 +213,12 @@ return cmsgpack.pack(counts())`,
  */
 export const DROP_BEGIN = script(
   'drop-begin-1',
+  'local now = time(0)',
+  SESSIONS,
   `
 local keep = tonumber(ARGV[2])
 if keep < 0 then redis.call('HDEL', KEYS[2], ARGV[1])
-elseif keep > tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0') then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
+elseif keep > known_incarnation(KEYS[2], ARGV[1]) then know_incarnation(KEYS[2], ARGV[1], keep) end
 local found, from = {}, 0
 while true do
   local members = redis.call('ZRANGE', KEYS[1], from, from + 999)

@@ -4,13 +4,17 @@
 //   value    [sessions, removed] in MessagePack; removed: [session, incarnation, seq, at]: a late registration loses to it
 //   session  [session, device, comet, incarnation, seq, since, open (0|1), position epoch, n, token, dialect, transport, peer]
 //   index    zset per bucket, all scores 0: SESSION \0 USER \0 COMET \0 INCARNATION, in the order of ids
-//   comets   hash per bucket: COMET -> the highest incarnation that registered; older ones are ignored
+//   comets   hash per bucket: COMET -> [the highest incarnation that registered, when it did]; older ones are ignored
 //
 // All of it is in the bucket's slot and changes in one script: no half of it is ever left behind.
 
 /** Removed sessions are remembered for this long, ms, and so many of a user. */
 const REMOVED_MS = 120_000;
 const REMOVED_KEPT = 16;
+
+/** Above so many comets those are forgotten that came this long ago, ms: no call of theirs is late any more. */
+const COMETS_KEPT = 64;
+const COMET_MS = 3_600_000;
 
 /** Uses `now`. */
 export const SESSIONS = `
@@ -46,6 +50,19 @@ local function remove_session(sessions, removed, index, user, session)
   table.remove(sessions, at)
   redis.call('ZREM', index, indexed(user, session))
   bury(removed, session[1], session[4], session[5])
+end
+local function known_incarnation(comets, comet)
+  local known = redis.call('HGET', comets, comet)
+  return known and cmsgpack.unpack(known)[1] or 0
+end
+-- Comets that are gone for good are forgotten by whoever comes when there are many.
+local function know_incarnation(comets, comet, incarnation)
+  redis.call('HSET', comets, comet, cmsgpack.pack({incarnation, now}))
+  if redis.call('HLEN', comets) <= ${COMETS_KEPT} then return end
+  local flat = redis.call('HGETALL', comets)
+  for at = 1, #flat, 2 do
+    if cmsgpack.unpack(flat[at + 1])[2] + ${COMET_MS} <= now then redis.call('HDEL', comets, flat[at]) end
+  end
 end
 -- Whether a session of the device, other than this one, has its cursor open.
 local function is_open(sessions, device, except)
