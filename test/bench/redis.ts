@@ -134,11 +134,12 @@ async function measureJob(stage: Stage): Promise<readonly BenchRow[]> {
   await feed(handler, partitions, BATCHES);
   const { user, system } = process.cpuUsage(before.own);
   const redis = cpuOf(pid) - before.redis;
+  const seconds = (clock.monotonic() - before.at) / 1_000;
+  const commands = (await calls()) - before.calls;
   const messages = notified - before.notified;
   const wanted = partitions.size * BATCHES * BATCH;
   if (messages !== wanted) throw new Error(`${messages} of ${wanted} messages were notified`);
   const reference = await bareSets(link);
-  const seconds = (clock.monotonic() - before.at) / 1_000;
   return [
     {
       name: `job: applied, looked up, notified in ${BATCH}s`,
@@ -152,7 +153,7 @@ async function measureJob(stage: Stage): Promise<readonly BenchRow[]> {
       name: 'the same, CPU of Redis',
       figure: messages / redis,
       unit: 'msg/CPU s',
-      note: `${((redis * 1e6) / messages).toFixed(1)} us each, ${Math.round((await calls()) - before.calls)} commands`,
+      note: `${((redis * 1e6) / messages).toFixed(1)} us each, ${(commands / messages).toFixed(1)} commands each`,
     },
   ];
 }

@@ -245,8 +245,8 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   storeMutant(
     'sessions of a dead comet that stay',
     'sessions.ts',
-    'live.record.comet !== comet || live.record.incarnation === keep',
-    'live.record.comet !== comet || live.record.incarnation >= (keep ?? 0)',
+    '(keep !== undefined && live.record.incarnation >= keep)',
+    'live.record.incarnation >= (keep ?? 0)',
     SUITE.memory,
     'a comet that is gone',
   ),
