@@ -81,6 +81,12 @@ export default {
       { path: 'node_modules/lmdb/' },
     ),
     never(
+      'kafkajs-only-in-its-engine',
+      'One engine knows kafkajs.',
+      { path: '^src/', pathNot: '^src/server/queue/kafka' },
+      { path: 'node_modules/kafkajs/' },
+    ),
+    never(
       'ioredis-only-in-its-engines',
       'The engines in Redis know its client.',
       { path: '^src/', pathNot: '^src/server/(store|router)/redis' },

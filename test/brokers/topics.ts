@@ -25,7 +25,11 @@ export async function createTopic(
       topics: [{ topic, numPartitions: options.partitions ?? 1, configEntries }],
       waitForLeaders: false,
     });
-    await until(`${topic} is in sync`, async () => (await partitionsOf(admin, topic)).every(isInSync));
+    await until(`${topic} is in sync`, async () => {
+      // A broker may not know yet what the controller made.
+      const partitions = await partitionsOf(admin, topic).catch(() => []);
+      return partitions.length > 0 && partitions.every(isInSync);
+    });
   });
 }
 

@@ -3,7 +3,7 @@
 // holds without exception. A reader skips extensions that it does not know; only what it must not skip raises `needs`, and
 // writers write that one release after readers read it, so that N and N-1 run together.
 //
-//   u8 needs | u8 flags | u48 acceptedAt | u48 ms to expiry | n, n x log | operation u32? | scope, key, hash? | extensions | payload
+//   u8 0xc1 | u8 needs | u8 flags | u48 acceptedAt | u48 ms to expiry | n, n x log | operation u32? | scope, key, hash? | extensions | payload
 //
 // Lengths and n are LEB128; a log is (bytes of the name << 2 | kind) and the name; extensions are their total length, then
 // (tag, length, bytes) each. Big endian, UTF-8.
@@ -11,6 +11,8 @@
 import type { LogName } from '../../../protocol/ids.js';
 import type { Idempotency } from '../../store/buckets.js';
 
+/** First of every record: no text and no JSON begins with it, so what others write is told from what a later version does. */
+const MAGIC = 0xc1;
 /** The highest `needs` that this version reads. */
 const KNOWN = 1;
 
@@ -21,7 +23,7 @@ const ALL_FLAGS = EPHEMERAL | OPERATION | IDEMPOTENCY;
 
 const U48_MAX = 2 ** 48 - 1;
 /** Everything before the logs, and the length of the extensions. */
-const FIXED_BYTES = 15;
+const FIXED_BYTES = 16;
 
 /** One payload for several logs. */
 export interface Parcel {
@@ -60,14 +62,15 @@ export function encodeParcel(parcel: Parcel): Buffer {
   let room = emptyBytes(parcel) + 8;
   for (const log of logs) room += logBytes(log);
   const bytes = Buffer.allocUnsafe(room);
-  bytes[0] = 1;
-  bytes[1] =
+  bytes[0] = MAGIC;
+  bytes[1] = 1;
+  bytes[2] =
     (ephemeral ? EPHEMERAL : 0) |
     (operation === undefined ? 0 : OPERATION) |
     (idempotency === undefined ? 0 : IDEMPOTENCY);
-  bytes.writeUIntBE(u48(acceptedAt), 2, 6);
-  bytes.writeUIntBE(u48(expiresAt - acceptedAt), 8, 6);
-  let at = putVarint(bytes, 14, logs.length);
+  bytes.writeUIntBE(u48(acceptedAt), 3, 6);
+  bytes.writeUIntBE(u48(expiresAt - acceptedAt), 9, 6);
+  let at = putVarint(bytes, 15, logs.length);
   for (const log of logs) at = putLog(bytes, at, log);
   if (operation !== undefined) at = bytes.writeUInt32BE(operation, at);
   if (idempotency !== undefined) {
@@ -85,13 +88,14 @@ export function encodeParcel(parcel: Parcel): Buffer {
  * @throws NewerRecord; RangeError or TypeError for what no version wrote
  */
 export function decodeParcel(bytes: Buffer): Parcel {
-  const needs = bytes.readUInt8(0);
+  if (bytes.readUInt8(0) !== MAGIC) throw new TypeError('not a record of this topic');
+  const needs = bytes.readUInt8(1);
   if (needs > KNOWN) throw new NewerRecord(needs);
-  const flags = bytes.readUInt8(1);
+  const flags = bytes.readUInt8(2);
   if (needs === 0 || (flags & ~ALL_FLAGS) !== 0) throw new TypeError('not a record of this topic');
-  const acceptedAt = bytes.readUIntBE(2, 6);
-  const expiresAt = acceptedAt + bytes.readUIntBE(8, 6);
-  const reader = new Reader(bytes, 14);
+  const acceptedAt = bytes.readUIntBE(3, 6);
+  const expiresAt = acceptedAt + bytes.readUIntBE(9, 6);
+  const reader = new Reader(bytes, 15);
   const count = reader.varint();
   if (count === 0 || count > bytes.length) throw new RangeError('a record for no log');
   const logs: LogName[] = [];

@@ -1,7 +1,7 @@
 // The topic: made where it is missing and may be made, checked for what would lose messages, and told from another of the
 // same name. A topic is never changed: who set it up knows why.
 
-import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
 import { type Clock, pause } from '../../clock.js';
 import type { TopicIdentity } from '../queue.js';
@@ -17,6 +17,8 @@ const WARN_RETENTION_MS = 24 * 3_600_000;
 /** Until a topic that was made has its leaders. */
 const MADE_WITHIN_MS = 30_000;
 const POLL_MS = 100;
+/** What settings are asked of. kafkajs names it in a way that ES modules do not see. */
+const TOPIC_RESOURCE = 2;
 /** What a batch of records may have. */
 const BATCH_BYTES = 1_048_588;
 
@@ -162,7 +164,7 @@ async function check({ admin }: TopicParts, options: TopicOptions, found: Descri
 async function settingsOf(admin: Admin, topic: string): Promise<ReadonlyMap<string, string>> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+    resources: [{ type: TOPIC_RESOURCE, name: topic }],
   });
   return new Map((resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]));
 }

@@ -1,0 +1,120 @@
+// Opening the queue: a topic that is made, refused or warned of, and brokers that refuse, each with its own error.
+
+import type { AddressInfo } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { startKafka } from './kafka.js';
+import { openQueue, record } from './kafka-queue.js';
+import { sharedKafka, uniquePrefix } from './shared.js';
+import { createTopic } from './topics.js';
+
+let stack: AsyncDisposableStack;
+let topic: string;
+beforeEach(() => {
+  stack = new AsyncDisposableStack();
+  topic = uniquePrefix();
+});
+afterEach(() => stack.disposeAsync());
+
+describe('the topic', () => {
+  test('is made with as many partitions as are asked for; whoever comes later finds the same one', async () => {
+    const options = { topic: { topic, partitions: 5, replication: 'auto', create: true } } as const;
+    const opened = await Promise.all([1, 2, 3].map(async () => openQueue(await sharedKafka(), topic, options)));
+    for (const queue of opened) stack.use(queue);
+    const [first, ...others] = opened.map(({ identity }) => identity);
+    expect(first).toMatchObject({ topic, partitions: 5, topicId: expect.stringMatching(/^[\w-]{22}$/) });
+    for (const other of others) expect(other).toEqual(first);
+    expect(first?.clusterId).not.toBe('');
+  });
+
+  test('that is missing is refused where its operator makes topics', async () => {
+    const options = { topic: { topic, partitions: 1, replication: 1, create: false } } as const;
+    await expect(openQueue(await sharedKafka(), topic, options)).rejects.toMatchObject({
+      code: 'kafka_topic',
+      message: `Kafka topic ${topic} does not exist, and queue.kafka.create is off.`,
+    });
+  });
+
+  test.each([
+    ['unclean.leader.election.enable', 'true', /unclean/],
+    ['cleanup.policy', 'compact', /cleanup\.policy/],
+  ])('with %s = %s is refused', async (name, value, says) => {
+    await createTopic(await sharedKafka(), topic, { config: { [name]: value } });
+    const opening = openQueue(await sharedKafka(), topic);
+    await expect(opening).rejects.toMatchObject({ code: 'kafka_topic', message: expect.stringMatching(says) });
+  });
+
+  test('with too few replicas is refused', async () => {
+    await createTopic(await sharedKafka(), topic);
+    const options = { topic: { topic, partitions: 1, replication: 3, create: true } } as const;
+    await expect(openQueue(await sharedKafka(), topic, options)).rejects.toMatchObject({ code: 'kafka_topic' });
+  });
+
+  test('that forgets soon is warned of', async () => {
+    const config = { 'retention.ms': '60000', 'retention.bytes': '1000000' };
+    await createTopic(await sharedKafka(), topic, { config });
+    const queue = stack.use(await openQueue(await sharedKafka(), topic));
+    expect(queue.warnings).toEqual([
+      expect.stringContaining('retention.ms'),
+      expect.stringContaining('retention.bytes'),
+    ]);
+  });
+
+  test('bounds what a push may have', async () => {
+    await createTopic(await sharedKafka(), topic, { config: { 'max.message.bytes': '10000' } });
+    const queue = stack.use(await openQueue(await sharedKafka(), topic));
+    await queue.accept(record('1', 'x'.repeat(9_000)));
+    await expect(queue.accept(record('1', 'x'.repeat(10_000)))).rejects.toMatchObject({ code: 'payload_too_large' });
+  });
+});
+
+describe('brokers', () => {
+  test('that are not there are unreachable', async () => {
+    await expect(openQueue(['127.0.0.1:1'], topic)).rejects.toMatchObject({
+      code: 'kafka_unreachable',
+      message: expect.stringContaining('127.0.0.1:1'),
+    });
+  });
+
+  test('that speak no TLS are told from those that do', async () => {
+    const brokers = await sharedKafka();
+    const kafka = { brokers, tls: true, sasl: undefined };
+    const failed = await openQueue(brokers, topic, { kafka }).catch((error: unknown) => error);
+    expect(['kafka_tls', 'kafka_unreachable']).toContain((failed as { code?: string }).code);
+    expect(String(failed)).toMatch(/TLS/);
+  });
+
+  test('that close the connection may want TLS or a user, and the error says so', async () => {
+    const server: Server = createServer((socket) => socket.end());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    stack.defer(() => void server.close());
+    const brokers = [`127.0.0.1:${(server.address() as AddressInfo).port}`];
+    await expect(openQueue(brokers, topic)).rejects.toMatchObject({
+      code: 'kafka_unreachable',
+      message: expect.stringMatching(/TLS .* or a user/),
+    });
+  });
+
+  test('that ask for a user take the right password and refuse a wrong one, or none', async () => {
+    const jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_imgo="right";';
+    const properties = {
+      'listener.security.protocol.map': 'CLIENTS:SASL_PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'listener.name.clients.sasl.enabled.mechanisms': 'PLAIN',
+      'listener.name.clients.plain.sasl.jaas.config': jaas,
+    };
+    const { bootstrap: brokers } = stack.use(await startKafka({ properties }));
+    const as = (password: string) =>
+      openQueue(brokers, topic, {
+        kafka: { brokers, tls: false, sasl: { username: 'imgo', password, mechanism: 'plain' } },
+      });
+    const queue = stack.use(await as('right'));
+    await queue.accept(record('1', 'hello'));
+    await expect(as('wrong')).rejects.toMatchObject({
+      code: 'kafka_refused',
+      message: expect.stringContaining('user imgo'),
+    });
+    await expect(openQueue(brokers, topic)).rejects.toMatchObject({
+      message: expect.stringMatching(/a user|without a user/),
+    });
+  });
+});
