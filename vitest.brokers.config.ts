@@ -1,5 +1,6 @@
 // The run of broker tests: real Kafka and Redis on loopback, which `npm run test:brokers` sees to. Forks, because a broker
-// ends with the thread that started it. Time limits are for what hangs, as in vitest.config.ts.
+// ends with the thread that started it. One file at a time, because a cluster of JVMs is all that two cores can bear. Time
+// limits are for what hangs, as in vitest.config.ts.
 
 import { defineConfig } from 'vitest/config';
 
@@ -8,7 +9,7 @@ export default defineConfig({
     include: ['test/**/*.broker.test.ts'],
     globalSetup: ['test/brokers/global.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 10_000,

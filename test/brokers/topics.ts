@@ -1,7 +1,7 @@
 // What broker tests ask of topics: make one, read all of it, see and move the leader of a partition. Through kafkajs, each
 // with a connection of its own, so that a test's clients are only those that it tests.
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Admin, Kafka, logLevel, type PartitionMetadata } from 'kafkajs';
+import { type Admin, Kafka, KafkaJSProtocolError, logLevel, type PartitionMetadata } from 'kafkajs';
 
 /** What hangs: a follower of a loaded machine catches up within seconds. */
 const MAX_MS = 60_000;
@@ -12,25 +12,29 @@ export interface StoredRecord {
   readonly value: string;
 }
 
-/** Resolves once every partition has its leader and all copies are in sync: a broker may then die. */
+/** Resolves once every node knows the topic, its leaders, and all copies in sync: any client may use it, any broker die. */
 export async function createTopic(
   bootstrap: readonly string[],
   topic: string,
   options: { readonly partitions?: number; readonly config?: Readonly<Record<string, string>> } = {},
 ): Promise<void> {
+  const numPartitions = options.partitions ?? 1;
+  const configEntries = Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value }));
   await administer(bootstrap, async (admin) => {
-    const configEntries = Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value }));
     // kafkajs' own wait may throw though the topic was made.
-    await admin.createTopics({
-      topics: [{ topic, numPartitions: options.partitions ?? 1, configEntries }],
-      waitForLeaders: false,
-    });
-    await until(`${topic} is in sync`, async () => {
-      // A broker may not know yet what the controller made.
-      const partitions = await partitionsOf(admin, topic).catch(() => []);
-      return partitions.length > 0 && partitions.every(isInSync);
-    });
+    await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: false });
   });
+  for (const node of bootstrap) {
+    await administer([node], (admin) =>
+      until(`${topic} is in sync`, async () => {
+        const partitions = await partitionsOf(admin, topic).catch((error: unknown) => {
+          if (error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+          throw error;
+        });
+        return partitions.length === numPartitions && partitions.every(isInSync);
+      }),
+    );
+  }
 }
 
 /** The id of the node that leads the partition. */
