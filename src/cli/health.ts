@@ -18,10 +18,13 @@ interface Stats {
 
 interface Node {
   readonly node: string;
+  readonly address: string;
   readonly roles: readonly string[];
   readonly version: string;
   readonly since: string;
   readonly state: string;
+  /** null: no answer. */
+  readonly report: { readonly problems: readonly string[]; readonly rssBytes: number } | null;
   readonly comet: { readonly connections: number; readonly rssBytes: number; readonly loopP99Ms: number } | null;
 }
 
@@ -75,6 +78,10 @@ async function judge(connect: () => Promise<Api>): Promise<Verdict> {
       return undefined;
     throw error;
   });
+  if (stats !== undefined) {
+    const { items } = await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' });
+    alerts.push(...ofNodes(items, stats.version));
+  }
   if (stats !== undefined && stats.queue.oldestMs > QUEUE_LAG_MS) {
     alerts.push({
       code: 'queue_lag',
@@ -82,6 +89,27 @@ async function judge(connect: () => Promise<Api>): Promise<Verdict> {
     });
   }
   return { server: api.server.url, ready, stats, alerts };
+}
+
+/** What is wrong with the nodes. One that has left, or is being emptied because somebody wants it, is not wrong. */
+function ofNodes(nodes: readonly Node[], version: string): readonly Alert[] {
+  const alerts: Alert[] = [];
+  const live = nodes.filter(({ state }) => state !== 'gone');
+  for (const role of ['comet', 'logic', 'job']) {
+    if (live.some(({ roles }) => roles.includes(role))) continue;
+    // Workers are all that a server with workers lists: the rest of it is what answers here.
+    if (live.every(({ address }) => address === '')) continue;
+    alerts.push({ code: `no_${role}`, message: `no ${role} runs` });
+  }
+  for (const { node, address, report, version: its } of live) {
+    if (report === null && address !== '')
+      alerts.push({ code: 'node_unreachable', message: `${node} does not answer` });
+    for (const problem of report?.problems ?? []) {
+      if (problem !== 'draining') alerts.push({ code: problem, message: `${node} says so` });
+    }
+    if (its !== version) alerts.push({ code: 'versions', message: `${node} runs ${its}, this one ${version}` });
+  }
+  return alerts;
 }
 
 function parseReady(text: string, api: Api): { readonly ready: boolean; readonly reasons: readonly string[] } {
@@ -128,7 +156,10 @@ export async function listNodes(api: Api, output: Output): Promise<void> {
       { title: 'conns', value: (node) => String(node.comet?.connections ?? '-'), right: true },
       {
         title: 'rss',
-        value: (node) => (node.comet ? `${Math.round(node.comet.rssBytes / 2 ** 20)} MiB` : '-'),
+        value: (node) => {
+          const bytes = node.comet?.rssBytes ?? node.report?.rssBytes;
+          return bytes === undefined ? '-' : `${Math.round(bytes / 2 ** 20)} MiB`;
+        },
         right: true,
       },
       {

@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base.js';
+import { countOf } from '../cli/flags.js';
 import { configFlags, loadFromFlags } from '../cli/serve/config-flags.js';
 
 export default class Serve extends BaseCommand {
@@ -12,6 +13,12 @@ export default class Serve extends BaseCommand {
     'SIGHUP has it read its settings again.';
   static override flags = {
     ...configFlags,
+    nodes: Flags.string({
+      helpGroup: 'APART',
+      helpValue: 'N',
+      exclusive: ['role', 'rpc', 'workers', 'check'],
+      summary: 'a small cluster on this machine, for trying it out: N comets, logics and jobs, each a process',
+    }),
     check: Flags.boolean({ summary: 'check settings and ports, start nothing' }),
   };
   static override examples = [
@@ -24,11 +31,20 @@ export default class Serve extends BaseCommand {
       description: 'For everybody',
       command: '<%= config.bin %> serve --host 0.0.0.0 --key-file imgo.key --origin https://app.example.com',
     },
+    { description: 'Roles apart, all on this machine', command: '<%= config.bin %> serve --nodes 3' },
   ];
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
     const output = this.outputFor(flags);
+    if (flags.nodes !== undefined) {
+      const { runNodes } = await import('../cli/serve/nodes.js');
+      const comets = countOf('nodes', flags.nodes);
+      return runNodes(
+        { comets, flags, keyFile: flags['key-file'] && resolve(flags['key-file']), stopMs: 35_000 },
+        output,
+      );
+    }
     const [loaded, { readSecret }] = await Promise.all([loadFromFlags(flags), import('../cli/secrets.js')]);
     const keyFile = flags['key-file'];
     // Not IMGO_KEY: that is a caller's key, of whatever server, and would become the admin key of this one.

@@ -10,18 +10,21 @@ import { ImgoError } from '../protocol/errors.js';
 import type { NodeId } from '../protocol/ids.js';
 import { type Cluster, enterCluster } from './assemble/cluster.js';
 import { type Comets, startComets, workerCount } from './assemble/comets.js';
-import { type Engines, openEngines } from './assemble/engines.js';
+import type { Engines } from './assemble/engine-set.js';
+import { openEngines } from './assemble/engines.js';
+import { Failures } from './assemble/failures.js';
 import { goimNodes, openHttp } from './assemble/http.js';
 import { chooseMode, type Mode } from './assemble/mode.js';
 import { once, runAll, type Undo } from './assemble/undo.js';
 import { keepUp } from './assemble/upkeep.js';
-import { type Clock, systemClock } from './clock.js';
+import { type Clock, pause, systemClock } from './clock.js';
 import { type Config, isEmbedded, isLoopback, listeners } from './config.js';
 import { createJob, type Job } from './job/job.js';
 import { LiveOptions, type Reloaded } from './live-options.js';
 import { gateFor } from './logic/gate.js';
 import type { LogicParts } from './logic/options.js';
 import { createLogicService, type Logic } from './logic/sessions.js';
+import { startProbes } from './probes.js';
 import type { NodeRecord } from './router/registry.js';
 import type { Peer } from './rpc/admission.js';
 import { SERVICE_CALLS } from './rpc/calls.js';
@@ -66,6 +69,8 @@ export interface StartOptions {
   /** An API key to import as admin before listening. */
   readonly adminKey?: string;
   readonly clock?: Clock;
+  /** Gives up a start that waits for what it needs. */
+  readonly signal?: AbortSignal;
   /** That are open already: processes of a test can share them. */
   readonly engines?: Engines;
 }
@@ -87,6 +92,9 @@ export async function startServer(config: Config, options: StartOptions): Promis
     throw error;
   }
 }
+
+/** How long another node may take to tell how it is. */
+const REPORT_MS = 1_000;
 
 class Assembly {
   readonly #config: Config;
@@ -113,6 +121,7 @@ class Assembly {
     const made = `n-${Buffer.from(this.#clock.randomBytes(4)).toString('hex')}`;
     this.#node = (config.cluster.node ?? made) as NodeId;
     this.#failed.promise.catch(() => undefined);
+    options.signal?.addEventListener('abort', () => this.#stopping.abort(), { once: true });
   }
 
   readonly stop = once(() => {
@@ -141,9 +150,7 @@ class Assembly {
     const processes = roles.includes('comet') ? await workerCount(config) : 1;
     const times = workerTimes(processes, availableParallelism());
     if (roles.includes('logic') || roles.includes('job')) {
-      const { clock } = this;
-      const { version, engines } = this.#options;
-      this.#engines = engines ?? (await openEngines(config, { clock, version, leaseMs: times.leaseMs }, opened));
+      this.#engines = this.#options.engines ?? (await this.#openEngines(times.leaseMs, embedded, opened));
     }
     if (!embedded) this.#cluster = await this.#enter(opened);
     this.#mode = await this.#chooseMode();
@@ -158,13 +165,27 @@ class Assembly {
     else this.#undo.push(() => this.#closeQueue());
     await this.#openHttp(live, logicParts);
     if (this.#engines !== undefined && this.#logic !== undefined) {
-      const upkeep = keepUp(this.#engines, this.clock, this.#options.log, embedded);
-      this.#undo.push(() => this.clock.clear(upkeep));
+      const upkeep = keepUp(this.#engines, this.#clock, this.#options.log, embedded);
+      this.#undo.push(() => this.#clock.clear(upkeep));
     }
   }
 
-  get clock(): Clock {
-    return this.#clock;
+  /** Where they are outside, and away, the process waits for them; its probes say so. */
+  async #openEngines(leaseMs: number, embedded: boolean, opened: (close: Undo) => void): Promise<Engines> {
+    const { log, version } = this.#options;
+    let waiting: string | undefined;
+    const onWaiting = (code: string | undefined) => {
+      waiting = code;
+    };
+    const { http } = this.#config.listen;
+    const probes = embedded || http === undefined ? undefined : await startProbes(http, () => [waiting ?? 'starting']);
+    try {
+      const signal = this.#stopping.signal;
+      const options = { clock: this.#clock, log, version, leaseMs, name: this.#node, signal, onWaiting };
+      return await openEngines(this.#config, options, opened);
+    } finally {
+      await probes?.stop();
+    }
   }
 
   #enter(opened: (close: Undo) => void): Promise<Cluster> {
@@ -190,7 +211,11 @@ class Assembly {
       return chooseMode(this.#config, credentials, this.#clock, this.#options.adminKey);
     }
     if (this.#cluster?.logics === undefined) return 'production';
-    const welcome = await this.#cluster.logics.start(this.#stopping.signal);
+    const { signal } = this.#stopping;
+    const { http } = this.#config.listen;
+    const probes = http === undefined ? undefined : await startProbes(http, () => ['logic_unreachable']);
+    const welcome = await this.#cluster.logics.start(signal).finally(() => probes?.stop());
+    if (signal.aborted) throw new ImgoError('interrupted');
     const exposed = listeners(this.#config).some(([, { host }]) => !isLoopback(host));
     return welcome?.development === true && !exposed ? 'development' : 'production';
   }
@@ -201,7 +226,7 @@ class Assembly {
     return {
       buckets,
       credentials,
-      registry,
+      registry: this.#cluster?.nodes?.learning(registry) ?? registry,
       clock: this.#clock,
       options,
       cometFor: (node) => this.#comets?.cometFor(node) ?? this.#cluster?.nodes?.cometNamed(node),
@@ -247,10 +272,11 @@ class Assembly {
   }
 
   async #holdLease(): Promise<void> {
-    const { log } = this.#options;
+    const message = 'the lease could not be renewed; it is tried again';
+    const failures = new Failures(this.#clock, this.#options.log, message);
     const leave = await this.#cluster?.hold({
       taken: (holder) => this.#taken(holder),
-      failed: (error) => log.warn({ error: String(error) }, 'the lease could not be renewed; it is tried again'),
+      failed: (error) => failures.report(error),
     });
     if (leave !== undefined) this.#undo.push(leave);
   }
@@ -281,7 +307,6 @@ class Assembly {
     if (logic === undefined || logicParts === undefined || this.#engines === undefined) {
       await this.#comets?.listen();
       if (http === undefined) return;
-      const { startProbes } = await import('./probes.js');
       const probes = await startProbes(http, () => this.#problems());
       this.#http = { http: probes.address, legacyHttp: undefined };
       this.#undo.push(() => probes.stop());
@@ -293,19 +318,29 @@ class Assembly {
       job: () => ({ ...this.#job?.counters }),
       goimNodes: () => goimNodes(this.#comets?.addresses()),
       origins: live.origins,
+      reports: (nodes: readonly NodeRecord[]) => Promise.all(nodes.map((record) => this.#reportOf(record))),
+      problems: () => this.#missing(),
     };
     const api = await openHttp(this.#config, parts, logic, this.#options, this.#mode);
     if (api !== undefined) this.#undo.push(() => api.stop());
     await this.#comets?.listen();
     await api?.listen();
     this.#http = api?.addresses();
+    this.#push = api?.push as NodeReport['push'];
   }
 
+  /** Codes of what keeps this process from its work. */
   #problems(): readonly string[] {
-    const found = [...(this.#comets?.problems() ?? [])];
+    return [...(this.#comets?.problems() ?? []), ...this.#missing()];
+  }
+
+  /** Of what it works with. */
+  #missing(): readonly string[] {
+    const found: string[] = [];
     if (this.#cluster?.logics?.reachable === false) found.push('logic_unreachable');
     const health = this.#engines?.buckets.health();
     if (health?.writable === false) found.push(health.code ?? 'store_failed');
+    found.push(...(this.#engines?.problems?.() ?? []));
     return found;
   }
 
@@ -333,6 +368,15 @@ class Assembly {
     const statedIdentities = this.#config.listen.goim !== undefined;
     const { registry: lease } = this.#engines;
     return gateFor({ logic: this.#logic, lease, key, welcome, statedIdentities }, node as NodeId);
+  }
+
+  /** A node that does not answer in time has none. */
+  async #reportOf(record: NodeRecord): Promise<NodeReport | undefined> {
+    if (record.node === this.#node) return this.#report();
+    // Workers are part of another process.
+    if (record.state === 'gone' || record.address === '') return undefined;
+    const answer = this.#cluster?.nodes?.node(record).report();
+    return Promise.race([answer?.catch(() => undefined), pause(this.#clock, REPORT_MS).then(() => undefined)]);
   }
 
   #report(): NodeReport {

@@ -147,6 +147,10 @@ const queue = group({
       1,
     ),
     create: toggle(true, 'Makes the topic where it is missing; false: its operator does.'),
+    accept_topic: optionalText(
+      'Id of a topic that takes the place of the one that the store knows: its messages are a new history.',
+      'topic id',
+    ),
     tls: toggle(false, 'TLS to the brokers.'),
     username: optionalText('SASL user; "" is none.', 'user name'),
     password_file: optionalText('File with its password.', 'file'),

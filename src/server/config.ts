@@ -47,6 +47,8 @@ export interface KafkaConfig {
   readonly partitions: number;
   readonly replication: number | 'auto';
   readonly create: boolean;
+  /** Id of the one topic that may take the place of the one that the store knows. */
+  readonly acceptTopic: string | undefined;
   readonly tls: boolean;
   readonly sasl:
     | {
@@ -150,10 +152,11 @@ export function isEmbedded(config: Config): boolean {
   return config.redis === undefined && config.roles.length === ROLES.length;
 }
 
-/** The listeners for clients and callers that are on and belong to this process's roles, by name. */
+/** The listeners that are on and belong to this process's roles, by name. */
 export function listeners(config: Config): readonly (readonly [string, ListenerConfig])[] {
   const comet = config.roles.includes('comet');
   const { http } = config.listen;
+  const rpc = isEmbedded(config) ? undefined : config.cluster.rpc;
   const { ws, tcp, goim } = comet ? config.listen : NO_LISTENERS;
   const legacyHttp = config.roles.includes('logic') ? config.listen.legacyHttp : undefined;
   const all: readonly (readonly [string, ListenerConfig | undefined])[] = [
@@ -162,6 +165,7 @@ export function listeners(config: Config): readonly (readonly [string, ListenerC
     ['tcp', tcp],
     ['goim', goim],
     ['legacy-http', legacyHttp],
+    ['rpc', rpc],
   ];
   return all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
 }
@@ -255,5 +259,6 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
 function kafkaOf(kafka: Settings['queue']['kafka'], path: (file: string) => string | undefined): KafkaConfig {
   const { brokers, topic, group, partitions, replication, create, tls, username, mechanism } = kafka;
   const sasl = username === '' ? undefined : { username, mechanism, passwordFile: path(kafka.password_file) ?? '' };
-  return { brokers, topic, group, partitions, replication, create, tls, sasl };
+  const acceptTopic = kafka.accept_topic === '' ? undefined : kafka.accept_topic;
+  return { brokers, topic, group, partitions, replication, create, acceptTopic, tls, sasl };
 }

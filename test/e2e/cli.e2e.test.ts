@@ -710,7 +710,12 @@ describe('config', () => {
     expect(stdout).toContain('limits.frame = "8KiB"  # IMGO_LIMITS__FRAME\n');
     expect(stdout).toContain('listen.http = 7172  # default\n');
     const objects = lines((await run(['config', 'show', '--json'])).stdout);
-    expect(objects[0]).toMatchObject({ key: 'data', value: '".imgo"', origin: 'default', env: 'IMGO_DATA' });
+    expect(objects.find(({ key }) => key === 'data')).toMatchObject({
+      key: 'data',
+      value: '".imgo"',
+      origin: 'default',
+      env: 'IMGO_DATA',
+    });
   });
 });
 

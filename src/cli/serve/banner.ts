@@ -14,6 +14,10 @@ export interface BannerFacts {
   readonly tcp: string | undefined;
   readonly goim: string | undefined;
   readonly legacyHttp: string | undefined;
+  /** Where other nodes reach it. */
+  readonly rpc: string | undefined;
+  /** One of several processes; undefined: all is in this one. */
+  readonly cluster: { readonly roles: readonly string[]; readonly node: string; readonly store: string } | undefined;
   /** As it was given; undefined: memory. */
   readonly data: string | undefined;
   readonly moves: readonly Move[];
@@ -24,27 +28,37 @@ export interface BannerFacts {
 
 /** The banner, with its line ends. */
 export function banner(facts: BannerFacts): string {
+  const { cluster } = facts;
   const mode =
     facts.mode === 'development' ? 'development: this machine only, no key' : 'production: every call needs a key';
   const node = `Node ${process.versions.node}${facts.otherNode === undefined ? '' : ` (bundled; yours is ${facts.otherNode})`}`;
   const rows: [string, string | undefined, string][] = [
-    ['http', facts.http, 'API, metrics'],
+    ['http', facts.http, cluster === undefined || cluster.roles.includes('logic') ? 'API, metrics' : 'probes'],
     ['ws', facts.ws, 'browsers; imgo and native clients'],
     ['tcp', facts.tcp, 'imgo and native clients'],
     ['goim', facts.goim, 'goim clients: their stated ids are trusted'],
     ['legacy', facts.legacyHttp, "imgo's and goim's callers, without a key"],
-    facts.data === undefined
-      ? ['data', 'memory', 'nothing survives the process']
-      : ['data', `${facts.data.replace(/\/+$/, '')}/`, 'messages survive a restart; --memory keeps nothing'],
+    ['rpc', facts.rpc, 'other nodes'],
+    cluster !== undefined
+      ? ['data', cluster.store === 'none' ? undefined : cluster.store, 'store and router']
+      : facts.data === undefined
+        ? ['data', 'memory', 'nothing survives the process']
+        : ['data', `${facts.data.replace(/\/+$/, '')}/`, 'messages survive a restart; --memory keeps nothing'],
   ];
   const there = rows.filter((row): row is [string, string, string] => row[1] !== undefined);
   const width = Math.max(...there.map(([, where]) => where.length)) + 3;
-  const lines = [`imgo ${facts.version} · ${mode} · ${node}`];
+  const what = cluster === undefined ? '' : ` · ${cluster.roles.join(', ')} ${cluster.node}`;
+  const lines = [`imgo ${facts.version}${what} · ${mode} · ${node}`];
   for (const [name, where, what] of there) lines.push(`  ${name.padEnd(6)}  ${where.padEnd(width)}${what}`);
   for (const { listener, from, to, holder } of facts.moves) {
     lines.push(`${isUnicode() ? '▲' : '!'} ${listener} is on ${to}: ${holder} has ${from}.`);
   }
-  if (facts.mode === 'development' && (facts.ws ?? facts.tcp) !== undefined && facts.http !== undefined) {
+  if (
+    facts.mode === 'development' &&
+    cluster === undefined &&
+    (facts.ws ?? facts.tcp) !== undefined &&
+    facts.http !== undefined
+  ) {
     lines.push(`Second terminal, same folder:   ${ownName()} listen --user 123456`);
     lines.push(`Third:                          ${ownName()} push --user 123456 '{"test":1}' --wait`);
   }

@@ -55,6 +55,11 @@ export const configFlags = {
     helpValue: 'URL',
     summary: 'store and router are Redis [env: IMGO_REDIS__URL]',
   }),
+  rpc: Flags.string({
+    ...LISTEN,
+    helpGroup: 'APART',
+    summary: 'where other nodes reach this one (127.0.0.1:7173) [env: IMGO_CLUSTER__RPC]',
+  }),
   workers: Flags.string({
     helpValue: 'N|auto',
     summary: 'processes that hold connections (1); auto: one a core or as max-conns needs [env: IMGO_WORKERS]',
@@ -85,6 +90,7 @@ export interface ConfigFlagValues {
   readonly role?: readonly string[] | undefined;
   readonly kafka?: string | undefined;
   readonly redis?: string | undefined;
+  readonly rpc?: string | undefined;
   readonly workers?: string | undefined;
   readonly 'max-conns'?: string | undefined;
   readonly data?: string | undefined;
@@ -107,6 +113,7 @@ const KEYS = {
   'log-format': 'observe.log.format',
   data: 'data',
   redis: 'redis.url',
+  rpc: 'cluster.rpc',
 } as const;
 
 /** The settings that flags give. @throws ImgoError usage */

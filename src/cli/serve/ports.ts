@@ -42,9 +42,14 @@ export function inUse(
   holder: string,
   next: number | undefined,
 ): ImgoError {
-  const uses = { http: 'the API', ws: 'WebSocket', tcp: 'TCP', goim: 'goim', 'legacy-http': 'the keyless routes' }[
-    listener
-  ];
+  const uses = {
+    http: 'the API',
+    ws: 'WebSocket',
+    tcp: 'TCP',
+    goim: 'goim',
+    'legacy-http': 'the keyless routes',
+    rpc: 'other nodes',
+  }[listener];
   return new ImgoError('port_in_use', {
     address: addressText(host, port),
     listener,
@@ -111,5 +116,6 @@ function moved(config: Config, moves: readonly Move[]): Config {
       goim: change('goim', goim),
       legacyHttp: change('legacy-http', legacyHttp),
     },
+    cluster: { ...config.cluster, rpc: change('rpc', config.cluster.rpc) },
   };
 }

@@ -4,7 +4,7 @@
 import type { Logger } from 'pino';
 import { ImgoError } from '../../protocol/errors.js';
 import type { RunningServer } from '../../server/assemble.js';
-import { type Config, listeners } from '../../server/config.js';
+import { type Config, isEmbedded, listeners } from '../../server/config.js';
 import type { LoadedConfig } from '../../server/config-load.js';
 import { readPackage } from '../oclif.js';
 import type { Output } from '../output.js';
@@ -36,8 +36,8 @@ export async function runServer(loaded: LoadedConfig, options: ServeOptions, out
   const { config } = loaded;
   const begun = performance.timeOrigin;
   const theirNode = otherNode();
-  const stopped = nextSignal();
-  const { server, moves, log } = await start(config, options);
+  const { reason: stopped, signal } = nextSignal();
+  const { server, moves, log } = await start(config, options, signal);
   if (moves.length > 0 && server.mode === 'production') {
     await server.stop();
     const [move] = moves;
@@ -48,11 +48,19 @@ export async function runServer(loaded: LoadedConfig, options: ServeOptions, out
   try {
     if (output.json) await output.object(readyLine(config, server));
     else if (!output.quiet) {
-      const facts = { ...textAddresses(server), mode: server.mode, moves, version: readPackage().version };
+      const facts = { ...server.addresses, mode: server.mode, moves, version: readPackage().version };
       const data = config.data.kind === 'memory' ? undefined : config.data.shown;
-      process.stderr.write(banner({ ...facts, data, otherNode: await theirNode, readyMs: Date.now() - begun }));
+      const cluster = isEmbedded(config)
+        ? undefined
+        : { roles: config.roles, node: server.node, store: dataOf(config) };
+      process.stderr.write(
+        banner({ ...facts, data, cluster, otherNode: await theirNode, readyMs: Date.now() - begun }),
+      );
     }
-    const reason = await stopped;
+    const reason = await Promise.race([stopped, server.failed]).catch(async (error: unknown) => {
+      await stopWithin(server, config.shutdownTimeoutMs + STOP_GRACE_MS);
+      throw error;
+    });
     if (!output.json) output.note('Stopping: what was accepted is kept, clients are told. Ctrl-C again ends at once.');
     await stopWithin(server, config.shutdownTimeoutMs + STOP_GRACE_MS);
     if (output.json) await output.object({ event: 'stopped', reason });
@@ -65,12 +73,14 @@ export async function runServer(loaded: LoadedConfig, options: ServeOptions, out
 async function start(
   config: Config,
   options: ServeOptions,
+  signal: AbortSignal,
 ): Promise<{ server: RunningServer; moves: readonly Move[]; log: Logger }> {
   const [{ startServer }, { createLog }] = await Promise.all([import('../../server/assemble.js'), import('./log.js')]);
   const { importKey: adminKey } = options;
   const startOptions = {
     log: createLog(config.log),
     version: readPackage().version,
+    signal,
     ...(adminKey === undefined ? {} : { adminKey }),
   };
   for (let attempt = 1; ; attempt++) {
@@ -117,17 +127,11 @@ export function addressInUse(error: unknown, config: Config): Taken | undefined 
   return { listener, host, port: port ?? 0 };
 }
 
-type TextAddresses = Record<'http' | 'ws' | 'tcp' | 'goim' | 'legacyHttp', string | undefined>;
-
-function textAddresses({ addresses }: RunningServer): TextAddresses {
-  const { http, ws, tcp, goim, legacyHttp } = addresses;
-  return { http, ws, tcp, goim, legacyHttp };
-}
-
 function readyLine(config: Config, server: RunningServer): object {
-  const { http, ws, tcp, goim, legacyHttp } = server.addresses;
-  const data = config.data.kind === 'memory' ? 'memory' : config.data.folder;
+  const { http, ws, tcp, goim, legacyHttp, rpc } = server.addresses;
   const { pid } = process;
+  const { node, mode } = server;
+  const apart = isEmbedded(config) ? {} : { rpc, node };
   return {
     event: 'ready',
     pid,
@@ -136,22 +140,31 @@ function readyLine(config: Config, server: RunningServer): object {
     ws,
     goim,
     legacyHttp,
-    data,
-    mode: server.mode,
-    roles: ['comet', 'logic', 'job'],
+    data: dataOf(config),
+    mode,
+    roles: config.roles,
+    ...apart,
   };
+}
+
+/** Where messages are: a folder, memory, or Redis without what is secret in its address; a comet keeps none. */
+function dataOf({ data, redis, roles }: Config): string {
+  if (redis !== undefined) return redis.url.replace(/\/\/[^@/]*@/, '//');
+  if (roles.length === 1) return 'none';
+  return data.kind === 'memory' ? 'memory' : data.folder;
 }
 
 function announceToCommands(config: Config, server: RunningServer, options: ServeOptions): (() => void) | undefined {
   const { http, ws, tcp, goim, legacyHttp } = server.addresses;
-  if (http === undefined) return undefined;
+  // Commands talk to a logic; what answers HTTP elsewhere are probes.
+  if (http === undefined || !config.roles.includes('logic')) return undefined;
   return writeRunFile({
     http,
     ...(ws === undefined ? {} : { ws }),
     ...(tcp === undefined ? {} : { tcp }),
     ...(goim === undefined ? {} : { goim }),
     ...(legacyHttp === undefined ? {} : { legacyHttp }),
-    data: config.data.kind === 'memory' ? 'memory' : config.data.folder,
+    data: dataOf(config),
     mode: server.mode,
     version: readPackage().version,
     since: Date.now(),
@@ -165,10 +178,16 @@ function onTerminal(): boolean {
 }
 
 /** The first signal that asks for a stop. A SIGINT after it ends the process at once. */
-function nextSignal(): Promise<string> {
+function nextSignal(): { readonly reason: Promise<string>; readonly signal: AbortSignal } {
+  const aborter = new AbortController();
   const { promise, resolve } = Promise.withResolvers<string>();
+  void promise.then(() => aborter.abort());
   let asked = false;
   const signals: readonly NodeJS.Signals[] = onTerminal() ? ['SIGINT', 'SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM'];
+  // Started by a process that keeps a channel to it: with that one it ends.
+  if (process.channel !== undefined) process.once('disconnect', () => resolve('disconnect'));
+  // It is no reason to go on running.
+  process.channel?.unref();
   // While it starts there is nothing to read again, and it must not end.
   process.on('SIGHUP', () => undefined);
   for (const signal of signals) {
@@ -178,7 +197,7 @@ function nextSignal(): Promise<string> {
       resolve(signal);
     });
   }
-  return promise;
+  return { reason: promise, signal: aborter.signal };
 }
 
 async function stopWithin(server: RunningServer, limitMs: number): Promise<void> {

@@ -1,39 +1,29 @@
-// The engines: of this process (memory or lmdb), or outside of it (Redis, Kafka). Each is loaded only where it is used.
+// The engines: of this process (memory or lmdb), or outside of it (Redis and Kafka, apart.ts). Each is loaded only where it
+// is used.
 
 import type { Clock } from '../clock.js';
 import { type Config, isEmbedded } from '../config.js';
 import { createEmbeddedQueue } from '../queue/embedded.js';
-import type { Queue } from '../queue/queue.js';
 import { createMemoryRegistry } from '../router/memory.js';
-import type { Registry } from '../router/registry.js';
 import type { Buckets, BucketsOptions } from '../store/buckets.js';
 import type { Credentials } from '../store/credentials.js';
+import type { Engines, EnginesOptions } from './engine-set.js';
 import type { Undo } from './undo.js';
-
-/** What logics and jobs work with. */
-export interface Engines {
-  readonly buckets: Buckets;
-  readonly credentials: Credentials;
-  readonly registry: Registry;
-  readonly queue: Queue;
-}
 
 const QUEUE_BYTES = 64 * 1024 * 1024;
 const FORGET_LOG_AFTER_MS = 30 * 86_400_000;
 
-export interface EnginesOptions {
-  readonly clock: Clock;
-  readonly version: string;
-  readonly leaseMs: number;
-}
-
 /** Opens all of them. `opened` takes what closes each, in order, as soon as it is open. */
 export async function openEngines(
   config: Config,
-  { clock, version, leaseMs }: EnginesOptions,
+  options: EnginesOptions,
   opened: (close: Undo) => void,
 ): Promise<Engines> {
-  if (!isEmbedded(config)) throw new Error('engines of roles apart are not there yet');
+  const { clock, version, leaseMs } = options;
+  if (!isEmbedded(config)) {
+    const { openApart } = await import('./apart.js');
+    return openApart(config, { ...options, buckets: bucketsOptions(config), queueBytes: QUEUE_BYTES }, opened);
+  }
   const { buckets, credentials, close } = await openStore(config, clock, version);
   opened(close);
   const registry = createMemoryRegistry({ clock, leaseMs });
@@ -47,9 +37,8 @@ interface OpenedStore {
   readonly close: Undo;
 }
 
-/** Opens the store of a config: for servers, and for `key create` without one. */
-export async function openStore(config: Config, clock: Clock, version: string): Promise<OpenedStore> {
-  const options: BucketsOptions = {
+function bucketsOptions(config: Config): BucketsOptions {
+  return {
     keep: config.delivery.keep,
     rooms: config.rooms.keep,
     devicesPerUser: config.limits.devicesPerUser,
@@ -57,6 +46,11 @@ export async function openStore(config: Config, clock: Clock, version: string): 
     idempotency: config.delivery.idempotency,
     forgetLogAfterMs: FORGET_LOG_AFTER_MS,
   };
+}
+
+/** Opens the store of a process alone: for servers, and for `key create` without one. */
+export async function openStore(config: Config, clock: Clock, version: string): Promise<OpenedStore> {
+  const options = bucketsOptions(config);
   if (config.data.kind === 'memory') {
     const { createMemoryBuckets } = await import('../store/memory.js');
     const { createMemoryCredentials } = await import('../store/memory-credentials.js');

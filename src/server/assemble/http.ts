@@ -10,7 +10,7 @@ import type { Mode } from './mode.js';
 
 export async function openHttp(
   config: Config,
-  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes' | 'origins'>,
+  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes' | 'origins' | 'reports' | 'problems'>,
   service: Logic,
   { log, version }: { readonly log: LogicLogger; readonly version: string },
   mode: Mode,
@@ -23,6 +23,7 @@ export async function openHttp(
     service,
     log,
     version,
+    drain: config.drain,
     http: addressOf(http),
     legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
     development: mode === 'development',

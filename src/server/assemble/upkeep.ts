@@ -3,7 +3,8 @@
 import type { Logger } from 'pino';
 import type { NodeId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
-import type { Engines } from './engines.js';
+import type { Engines } from './engine-set.js';
+import { Failures } from './failures.js';
 
 const MAINTAIN_MS = 1_000;
 const CREDENTIALS_KEPT_MS = 30 * 86_400_000;
@@ -15,6 +16,7 @@ export function keepUp(
   log: Logger,
   alone: boolean,
 ): ReturnType<Clock['every']> {
+  const failures = new Failures(clock, log, 'upkeep of the store failed; it is tried again');
   let busy = false;
   let turns = 0;
   /** Comets whose sessions were given up, by the incarnation that is kept. */
@@ -46,7 +48,8 @@ export function keepUp(
     if (turns % 3_600 === 0) work.push(credentials.forget(clock.now() - CREDENTIALS_KEPT_MS));
     if (!alone) work.push(sweep());
     Promise.all(work)
-      .catch((error: unknown) => log.warn({ error: String(error) }, 'upkeep of the store failed; it is tried again'))
+      .then(() => failures.over())
+      .catch((error: unknown) => failures.report(error))
       .finally(() => {
         busy = false;
       });

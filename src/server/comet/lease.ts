@@ -2,7 +2,7 @@
 // A renewal counts from the moment it was sent, by this process's monotonic clock.
 
 import type { NodeId } from '../../protocol/ids.js';
-import type { Clock } from '../clock.js';
+import { type Clock, pause } from '../clock.js';
 import type { Lease, NodeRecord, NodeState, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 
@@ -26,6 +26,8 @@ export interface NodeIdentity {
   readonly address: string;
   readonly roles: readonly Role[];
 }
+
+const LEAVE_MS = 2_000;
 
 /** Holds a lease until it is left. */
 export class LeaseKeeper {
@@ -71,12 +73,14 @@ export class LeaseKeeper {
     this.#waking?.();
   }
 
-  /** Stops renewing and leaves. */
+  /** Stops renewing and leaves. Where that cannot be said, in a moment, the lease ends by itself. */
   async leave(): Promise<void> {
     this.#stopped = true;
     this.#waking?.();
     await this.#loop;
-    if (this.#lease !== undefined) await this.#registry.leave(this.#lease);
+    if (this.#lease === undefined) return;
+    const left = this.#registry.leave(this.#lease).catch((error: unknown) => this.#events.failed(error));
+    await Promise.race([left, pause(this.#clock, LEAVE_MS)]);
   }
 
   async #run(): Promise<void> {

@@ -5,7 +5,9 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
-import { Acceptor } from './accept.js';
+import type { NodeRecord } from '../router/registry.js';
+import type { DrainOrder, NodeReport } from '../rpc/services.js';
+import { type AcceptCounters, Acceptor } from './accept.js';
 import { Access, KEYLESS } from './access.js';
 import { registerGoim } from './legacy-goim.js';
 import { registerImgo } from './legacy-imgo.js';
@@ -13,6 +15,7 @@ import type { GoimNodes, LogicLogger, PushParts } from './options.js';
 import { logDefect, problemText, sendProblem, toImgoError } from './problem.js';
 import { registerBatch } from './routes/batch.js';
 import { registerCluster } from './routes/cluster.js';
+import { registerDrain } from './routes/drain.js';
 import { registerKeys } from './routes/keys.js';
 import { registerLogs } from './routes/logs.js';
 import { registerProbes } from './routes/probes.js';
@@ -46,6 +49,12 @@ export interface LogicHttpOptions extends PushParts {
   readonly job?: () => Readonly<Record<string, number>>;
   /** Where goim's clients connect, for `/goim/nodes/weighted`; asked for with each call. */
   readonly goimNodes?: () => GoimNodes | undefined;
+  /** How a comet is emptied where the caller does not say; as in [drain]. */
+  readonly drain: DrainOrder;
+  /** What these nodes say of themselves, in their order; undefined: no answer. */
+  readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
+  /** Codes of what keeps this process from its work. */
+  readonly problems?: () => readonly string[];
   /** Connections at a time; more are closed at once. */
   readonly maxConnections?: number;
 }
@@ -57,6 +66,8 @@ export interface LogicHttp {
   addresses(): { readonly http: string; readonly legacyHttp: string | undefined };
   /** Takes nothing new, ends waits and batches, answers what was accepted, closes; within a few seconds. */
   stop(): Promise<void>;
+  /** What was pushed through it. */
+  readonly push: AcceptCounters;
   /** For tests: the native instance. */
   readonly app: FastifyInstance;
 }
@@ -83,6 +94,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   };
   return {
     app,
+    push: acceptor.counters,
     async listen() {
       try {
         await app.listen({ host: options.http.host, port: options.http.port });
@@ -128,6 +140,7 @@ function registerNative(app: FastifyInstance, context: RouteContext): void {
     registerKicks,
     registerLogs,
     registerCluster,
+    registerDrain,
     registerProbes,
   ]) {
     app.register(async (scope) => register(scope, context));

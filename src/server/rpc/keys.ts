@@ -42,7 +42,7 @@ export class ClusterKey {
   static parse(text: string): ClusterKey {
     const [, kind, secret] = FORM.exec(text.trim()) ?? [];
     if (kind === undefined || secret === undefined) throw new ImgoError('cluster_key_invalid');
-    return new ClusterKey(kind as KeyKind, Buffer.from(secret, 'base64url'));
+    return new ClusterKey(kind as KeyKind, new Uint8Array(Buffer.from(secret, 'base64url')));
   }
 
   /** As a key file holds it. `kind`: the same, or a role's made of the cluster's. @throws ImgoError cluster_key_invalid */

@@ -36,7 +36,7 @@ export class NodeLinks {
   readonly #options: NodeLinksOptions;
   readonly #linked = new Map<NodeId, Linked>();
   /** As the registry said last. */
-  #live: ReadonlyMap<NodeId, NodeRecord> = new Map();
+  #live = new Map<NodeId, NodeRecord>();
   #looking: Promise<void> | undefined;
   readonly #timer: Timer;
   #loggedAt = Number.NEGATIVE_INFINITY;
@@ -60,6 +60,39 @@ export class NodeLinks {
   cometNamed(node: NodeId): CometService | undefined {
     const record = this.#live.get(node);
     return record?.roles.includes('comet') === true ? this.comet(record) : undefined;
+  }
+
+  /** The same registry; what it answers is known here at once, not with the next look. */
+  learning(registry: Registry): Registry {
+    const learn = (records: readonly NodeRecord[]): void => {
+      for (const record of records) {
+        const known = this.#live.get(record.node);
+        if (record.state !== 'gone' && (known?.incarnation ?? 0) < record.incarnation)
+          this.#live.set(record.node, record);
+      }
+    };
+    const learned = async (answer: Promise<readonly NodeRecord[]>) => {
+      const records = await answer;
+      learn(records);
+      return records;
+    };
+    return {
+      join: (node) => registry.join(node),
+      renew: (lease, state) => registry.renew(lease, state),
+      leave: (lease) => registry.leave(lease),
+      nodes: () => learned(registry.nodes()),
+      addRoom: (lease, room, seq) => registry.addRoom(lease, room, seq),
+      removeRoom: (lease, room, seq) => registry.removeRoom(lease, room, seq),
+      async cometsOf(rooms) {
+        const found = await registry.cometsOf(rooms);
+        for (const records of found) learn(records);
+        return found;
+      },
+      comets: () => learned(registry.comets()),
+      rooms: (page) => registry.rooms(page),
+      markResync: (node, incarnation) => registry.markResync(node, incarnation),
+      resynced: (lease, resync) => registry.resynced(lease, resync),
+    };
   }
 
   /** What any node offers logics. */

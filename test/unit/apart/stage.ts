@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { type Client, connect } from '../../../src/client/index.js';
 import type { UserId } from '../../../src/protocol/ids.js';
-import type { Engines } from '../../../src/server/assemble/engines.js';
+import type { Engines } from '../../../src/server/assemble/engine-set.js';
 import { type RunningServer, startServer } from '../../../src/server/assemble.js';
 import { systemClock } from '../../../src/server/clock.js';
 import { loadConfig } from '../../../src/server/config-load.js';

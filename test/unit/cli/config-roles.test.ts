@@ -44,8 +44,8 @@ describe('roles apart', () => {
     expect(comet.cluster.keyFile).toBe(join(folder, 'cluster.key'));
     expect(comet.cluster.rpc).toEqual({ host: '127.0.0.1', port: 7_173, named: false });
     const logic = load({ role: 'logic', ...ENGINES, ...KEY, 'listen.legacy_http': 0 });
-    expect(listeners(logic).map(([name]) => name)).toEqual(['http', 'legacy-http']);
-    expect(listeners(comet).map(([name]) => name)).toEqual(['http', 'ws', 'tcp']);
+    expect(listeners(logic).map(([name]) => name)).toEqual(['http', 'legacy-http', 'rpc']);
+    expect(listeners(comet).map(([name]) => name)).toEqual(['http', 'ws', 'tcp', 'rpc']);
     const all = load({ role: 'job,logic,comet', ...ENGINES, ...KEY });
     expect([all.roles, isEmbedded(all)]).toEqual([['comet', 'logic', 'job'], false]);
     expect(isEmbedded(load({}))).toBe(true);

@@ -43,6 +43,7 @@ test('every route stands in /openapi.json with a summary and an answer', async (
       '/v1/keys',
       '/v1/keys/{id}',
       '/v1/nodes',
+      '/v1/nodes/{id}/drain',
       '/v1/push',
       '/v1/push/batch',
       '/v1/rooms',

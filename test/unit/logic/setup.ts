@@ -157,6 +157,8 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     version: '0.0.0',
     http: { host: '127.0.0.1', port: 0 },
     development: true,
+    drain: { perSecond: 1_000, reconnect: { minMs: 1_000, maxMs: 30_000 } },
+    reports: async (nodes) => nodes.map(() => undefined),
     origins: ['same-host'],
     ...given.http,
   });

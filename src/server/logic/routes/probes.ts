@@ -33,6 +33,7 @@ export function registerProbes(scope: FastifyInstance, context: RouteContext): v
       const { writable, code } = context.buckets.health();
       if (!writable) reasons.push(code ?? 'store_full');
       if (context.stopped.aborted) reasons.push('shutting_down');
+      reasons.push(...(context.problems?.() ?? []).filter((problem) => !reasons.includes(problem)));
       await context.registry.comets().catch(() => reasons.push('registry'));
       if (reasons.length > 0) reply.code(503).header('retry-after', '1');
       return { ready: reasons.length === 0, reasons };

@@ -3,6 +3,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ImgoError } from '../../../protocol/errors.js';
 import { parseJsonBytes } from '../../../protocol/text.js';
+import type { NodeRecord } from '../../router/registry.js';
+import type { DrainOrder, NodeReport } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
 import type { Acceptor } from '../accept.js';
 import type { Access, Caller } from '../access.js';
@@ -33,6 +35,9 @@ export interface RouteContext extends PushParts {
   readonly job?: (() => Readonly<Record<string, number>>) | undefined;
   /** Where goim's clients connect; undefined where they cannot. */
   readonly goimNodes?: (() => GoimNodes | undefined) | undefined;
+  readonly drain: DrainOrder;
+  readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
+  readonly problems?: (() => readonly string[]) | undefined;
   /** Nothing new is taken any more. */
   readonly stopped: AbortSignal;
 }
