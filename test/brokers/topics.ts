@@ -1,7 +1,7 @@
 // What broker tests ask of topics: make one, read all of it, see and move the leader of a partition. Through kafkajs, each
 // with a connection of its own, so that a test's clients are only those that it tests.
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Admin, Kafka, KafkaJSProtocolError, logLevel, type PartitionMetadata } from 'kafkajs';
+import { type Admin, Kafka, KafkaJSError, logLevel, type PartitionMetadata } from 'kafkajs';
 
 /** What hangs: a follower of a loaded machine catches up within seconds. */
 const MAX_MS = 60_000;
@@ -12,7 +12,7 @@ export interface StoredRecord {
   readonly value: string;
 }
 
-/** Resolves once every node knows the topic, its leaders, and all copies in sync: any client may use it, any broker die. */
+/** Resolves once every node knows the topic, its leaders serve it and all copies are in sync: any broker may then die. */
 export async function createTopic(
   bootstrap: readonly string[],
   topic: string,
@@ -25,15 +25,16 @@ export async function createTopic(
     await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: false });
   });
   for (const node of bootstrap) {
-    await administer([node], (admin) =>
-      until(`${topic} is in sync`, async () => {
-        const partitions = await partitionsOf(admin, topic).catch((error: unknown) => {
-          if (error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
-          throw error;
-        });
+    await administer([node], async (admin) => {
+      await until(`${topic} is in sync`, async () => {
+        const partitions = await partitionsOf(admin, topic);
         return partitions.length === numPartitions && partitions.every(isInSync);
-      }),
-    );
+      });
+      // A node may be named the leader a moment before it takes itself for it.
+      await until(`${topic} is served by its leaders`, async () => {
+        return (await admin.fetchTopicOffsets(topic)).length === numPartitions;
+      });
+    });
   }
 }
 
@@ -135,10 +136,18 @@ async function partitionOf(admin: Admin, topic: string, partition: number): Prom
 const isInSync = ({ leader, isr, replicas }: PartitionMetadata): boolean =>
   leader >= 0 && isr.length === replicas.length;
 
+/** What Kafka refuses meanwhile counts as not yet. */
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + MAX_MS;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${MAX_MS / 1000} s in vain: ${what}`);
+  let cause: unknown;
+  for (;;) {
+    try {
+      if (await holds()) return;
+    } catch (error) {
+      if (!(error instanceof KafkaJSError)) throw error;
+      cause = error;
+    }
+    if (Date.now() > deadline) throw new Error(`waited ${MAX_MS / 1000} s in vain: ${what}`, { cause });
     await wait(50);
   }
 }
