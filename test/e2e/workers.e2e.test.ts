@@ -151,6 +151,15 @@ describe('workers', () => {
     for (const messages of got) await until('a message', () => messages.includes('"after"'));
   });
 
+  it('stay when the terminal that started them hangs up', async () => {
+    const got = await connectAll();
+    const before = workers();
+    for (const pid of before) process.kill(pid, 'SIGHUP');
+    for (let at = 0; at < CLIENTS; at++) await api.push({ user: `u${at}` }, 'still there');
+    for (const messages of got) await until('a message', () => messages.includes('"still there"'));
+    expect(workers()).toEqual(before);
+  });
+
   it('end with their parent when it stops', async () => {
     await connectAll();
     expect(await server.end('SIGTERM')).toBe(0);

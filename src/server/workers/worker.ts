@@ -18,8 +18,9 @@ const STOP_MS = 30_000;
 
 async function work(path: string, node: NodeId, workers: number): Promise<void> {
   const times = workerTimes(workers, availableParallelism());
-  // Its parent decides when it ends: Ctrl-C reaches all processes of a terminal.
+  // Its parent decides when it ends: Ctrl-C, and a terminal that hangs up, reach all processes of it.
   process.on('SIGINT', () => undefined);
+  process.on('SIGHUP', () => undefined);
   const made = Promise.withResolvers<Comet>();
   let stopping: Promise<void> | undefined;
   const stop = (timeoutMs: number): Promise<void> => {
