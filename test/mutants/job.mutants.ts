@@ -311,7 +311,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     "if (this.#stop.signal.aborted) {\n      this.#refuse(reject, new ImgoError('shutting_down'));\n    } else if",
     'if',
     QUEUE,
-    'a stopped queue finishes',
+    'a stopped queue takes nothing new',
   ),
 
   // The registry.
