@@ -1,17 +1,17 @@
-// `npm run test:brokers`: builds, and runs the tests that need real Kafka and Redis (*.broker.test.ts), which it brings
-// where it can. Arguments go to vitest. Where a broker is missing it says which, and every file counts as skipped; with
-// IMGO_BROKERS=required that is a failure.
+// `npm run test:brokers`: builds, and runs the tests that need real Kafka and Redis, or other programs of the system
+// (*.broker.test.ts), which it brings where it can. Arguments go to vitest. Where one is missing it says which, and every
+// file counts as skipped; with IMGO_BROKERS=required that is a failure.
 
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { provision } from '../test/brokers/provision.ts';
+import { provision, TEMPLATE_PROGRAMS } from '../test/brokers/provision.ts';
 import { build } from './build.mjs';
 import { close, runVitest } from './vitest.mjs';
 
 const filters = process.argv.slice(2);
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
-const missing = await provision();
+const missing = await provision(TEMPLATE_PROGRAMS);
 if (missing.length === 0) {
   await build({ strict: true });
   runVitest(counts, '--config=vitest.brokers.config.ts', ...filters);

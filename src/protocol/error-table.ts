@@ -479,8 +479,14 @@ const COMMAND = {
     500,
     IMPOSSIBLE,
     '{file} exists already.',
-    'A key or token is never written over a file that is there.',
+    'A key, a token or a template is never written over a file that is there.',
     ['choose another name, or remove it first'],
+  ),
+  file_unwritable: row(
+    500,
+    IMPOSSIBLE,
+    'Cannot write {file}: {detail}.',
+    'A file could not be written where it should be.',
   ),
   partial: row(
     500,

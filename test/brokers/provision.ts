@@ -1,4 +1,4 @@
-// What broker tests need beyond Node: Java with Kafka's jars, and redis-server. Programs come from Debian's packages where
+// What broker tests need beyond Node: Java with Kafka's jars, redis-server, and the programs that templates are for. They come from Debian's packages where
 // this is root; the jars come from Maven once and stay in the user's cache, never in the project.
 import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
@@ -13,17 +13,34 @@ export const KAFKA_JARS = join(CACHE, `kafka-${KAFKA_VERSION}`);
 /** One download on a slow line; Maven gives up on a dead one by itself. */
 const FETCH_MAX_MS = 600_000;
 
+/** Where a program comes from. */
+export interface Program {
+  readonly program: string;
+  /** Debian's packages. */
+  readonly debian: string;
+  readonly why: string;
+}
+
 const JAVA = { program: 'java', debian: 'default-jre-headless', why: 'runs Kafka (17 or newer)' };
 const MAVEN = { program: 'mvn', debian: 'maven', why: "fetches Kafka's jars" };
 const REDIS = { program: 'redis-server', debian: 'redis-server', why: 'is Redis' };
 const SETPRIV = { program: 'setpriv', debian: 'util-linux', why: 'ends a broker with the tests that started it' };
 
+/** What templates are for: their own tests try them in it. */
+export const TEMPLATE_PROGRAMS: readonly Program[] = [
+  { program: 'nginx', debian: 'nginx libnginx-mod-stream', why: 'is one of the proxies' },
+  { program: 'haproxy', debian: 'haproxy', why: 'is one of the proxies' },
+  { program: 'caddy', debian: 'caddy', why: 'is one of the proxies' },
+  { program: 'openssl', debian: 'openssl', why: 'makes a certificate for them' },
+  { program: 'systemd-analyze', debian: 'systemd', why: 'reads units' },
+];
+
 /** Installs and fetches what is not there; resolves to what is missing all the same, one line each with what to do. */
-export async function provision(): Promise<readonly string[]> {
+export async function provision(more: readonly Program[] = []): Promise<readonly string[]> {
   const fetched = existsSync(KAFKA_JARS);
-  const needed = [JAVA, REDIS, SETPRIV, ...(fetched ? [] : [MAVEN])];
+  const needed: readonly Program[] = [JAVA, REDIS, SETPRIV, ...(fetched ? [] : [MAVEN]), ...more];
   const absent = needed.filter(({ program }) => !isInstalled(program));
-  const said = absent.length > 0 ? await install(absent.map(({ debian }) => debian)) : '';
+  const said = absent.length > 0 ? await install(absent.flatMap(({ debian }) => debian.split(' '))) : '';
   const missing = absent
     .filter(({ program }) => !isInstalled(program))
     .map(({ program, debian, why }) => `${program} ${why}: install Debian's package ${debian} or its like${said}`);
