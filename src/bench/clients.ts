@@ -210,7 +210,8 @@ export class Clients implements WalkEvents {
   }
 
   #dial(index: number, tries: number): void {
-    const { host, port, sources, first } = this.#setup;
+    const { addresses, sources, first } = this.#setup;
+    const { host, port } = addresses[(first + index) % addresses.length] ?? this.#setup;
     const source = sources[(first + index + tries - 1) % sources.length];
     this.walker.restart(index);
     const callback = (length: number) => {

@@ -10,6 +10,8 @@ export interface ReceiverSetup extends Aiming {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  /** Connection n dials `addresses[n % addresses.length]`. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** The number, over all processes, of its first connection, and how many it has. */
   readonly first: number;
   readonly count: number;

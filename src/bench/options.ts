@@ -61,8 +61,8 @@ export interface BenchOptions {
 export interface ServerAccess {
   /** Of the API, without a trailing slash. */
   readonly http: string;
-  /** Where receivers connect: `tcp://127.0.0.1:8080`, `ws://127.0.0.1:8090/sub`. */
-  readonly clients: string;
+  /** Where receivers connect, in turn: `tcp://127.0.0.1:8080`, `ws://127.0.0.1:8090/sub`. */
+  readonly clients: readonly string[];
   /** Bearer of every call. */
   readonly key: string | undefined;
   /** It has imgo's own API (`/v1/…`); false: one of the originals, pushed to through theirs. */

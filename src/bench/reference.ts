@@ -223,6 +223,7 @@ function setupFor(
     host: '127.0.0.1',
     port,
     path: '/sub',
+    addresses: [],
     first,
     count,
     userBase: 0,

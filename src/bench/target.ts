@@ -22,7 +22,8 @@ export interface Target {
   readonly http: HttpCaller;
   readonly httpUrl: string;
   readonly key: string | undefined;
-  readonly clients: ClientAddress;
+  /** Connection n goes to the one at n % length. */
+  readonly clients: readonly [ClientAddress, ...ClientAddress[]];
   /** It has imgo's own API. */
   readonly native: boolean;
   /** Its processes; undefined: they cannot be seen from here. */
@@ -47,19 +48,25 @@ const MOST_SAID = 2_000;
 
 /** One that runs. Nothing of it is stopped. */
 export function runningTarget(access: ServerAccess): Target {
-  const { hostname, port, pathname } = new URL(access.clients.replace(/^(tcp|wss?):/, 'http:'));
+  const [first, ...others] = access.clients.map(addressOf);
+  if (first === undefined) throw new ImgoError('internal', { detail: 'no address for clients' });
   const http = new HttpCaller(access.http, access.key);
   return {
     http,
     httpUrl: access.http,
     key: access.key,
-    clients: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port === '' ? 80 : port), path: pathname },
+    clients: [first, ...others],
     native: access.native,
     group: access.pid === undefined ? undefined : ProcessGroup.tree(access.pid),
     userBase: Date.now() * 1_000,
     ended: new Promise(() => undefined),
     stop: async () => http.end(),
   };
+}
+
+function addressOf(url: string): ClientAddress {
+  const { hostname, port, pathname } = new URL(url.replace(/^(tcp|wss?):/, 'http:'));
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port === '' ? 80 : port), path: pathname };
 }
 
 /** `launcher`: the path of the imgo command. Resolves when it takes connections. @throws ImgoError internal: it did not start */
@@ -98,7 +105,7 @@ export async function ownTarget(plan: BenchPlan, launcher: string): Promise<Targ
     http,
     httpUrl: ready.http,
     key: undefined,
-    clients: { host: clients.hostname, port: Number(clients.port), path: '/sub' },
+    clients: [{ host: clients.hostname, port: Number(clients.port), path: '/sub' }],
     native: true,
     group: ProcessGroup.tree(child.pid as number),
     userBase: 0,

@@ -65,7 +65,7 @@ describe('against one server, that goes on', () => {
 
   const own = (transport: 'tcp' | 'ws'): ServerAccess => {
     const { http, tcp, ws, pid } = server.ready;
-    return { http, clients: transport === 'tcp' ? `tcp://${tcp}` : ws, key: undefined, native: true, pid };
+    return { http, clients: [transport === 'tcp' ? `tcp://${tcp}` : ws], key: undefined, native: true, pid };
   };
 
   const original = (dialect: 'imgo' | 'goim', transport: 'tcp' | 'ws'): ServerAccess => {
@@ -73,7 +73,7 @@ describe('against one server, that goes on', () => {
     const [raw, web] = dialect === 'goim' ? [goim, `ws://${goim}/sub`] : [tcp, ws];
     return {
       http: legacyHttp.startsWith('http') ? legacyHttp : `http://${legacyHttp}`,
-      clients: transport === 'tcp' ? `tcp://${raw}` : web,
+      clients: [transport === 'tcp' ? `tcp://${raw}` : web],
       key: undefined,
       native: false,
       pid: undefined,
@@ -169,16 +169,22 @@ describe('against one server, that goes on', () => {
   });
 
   it('what refuses every connection is counted, and loses nothing', async () => {
-    const result = await run({ connections: 5, durationMs: 100 }, { ...own('tcp'), clients: 'tcp://127.0.0.1:1' });
+    const result = await run({ connections: 5, durationMs: 100 }, { ...own('tcp'), clients: ['tcp://127.0.0.1:1'] });
     expect(result.connections).toMatchObject({ open: 0, failed: { ECONNREFUSED: 5 } });
     expect([result.expected, result.lost, result.completeness]).toEqual([0, 0, 1]);
     expect(result.assertions.find(({ metric }) => metric === 'connected')?.holds).toBe(false);
   });
 
+  it('addresses are dialled in turn', async () => {
+    const clients = [...own('tcp').clients, 'tcp://127.0.0.1:1'];
+    const result = await run({ connections: 10, durationMs: 100 }, { ...own('tcp'), clients });
+    expect(result.connections).toMatchObject({ open: 5, failed: { ECONNREFUSED: 5 } });
+  });
+
   it('what speaks another protocol is found out', async () => {
     const result = await run(
       { connections: 5, durationMs: 100 },
-      { ...own('tcp'), clients: `tcp://${new URL(server.ready.http).host}` },
+      { ...own('tcp'), clients: [`tcp://${new URL(server.ready.http).host}`] },
     );
     expect(result.connections).toMatchObject({ open: 0, failed: { nonsense: 5 } });
   });

@@ -82,8 +82,9 @@ export const benchFlags = {
   window: Flags.string({ ...OWN, helpValue: 'D', summary: 'between two sweeps of a room (100ms)' }),
   clients: Flags.string({
     ...RUNNING,
+    ...repeatable,
     helpValue: 'URL',
-    summary: 'where its clients connect, if not to the usual port: tcp://HOST:PORT, ws://HOST:PORT/sub',
+    summary: 'where its clients connect, if not to the usual port: tcp://HOST:PORT, ws://HOST:PORT/sub; repeatable',
   }),
   yes: Flags.boolean({ ...RUNNING, summary: 'do aim at a server that is not on this machine' }),
   assert: Flags.string({

@@ -14,7 +14,7 @@ import type { Output } from '../output.js';
 /** What of the flags says where and how. */
 export interface TargetFlags {
   readonly server: string;
-  readonly clients?: string | undefined;
+  readonly clients?: readonly string[] | undefined;
   readonly 'key-file'?: string | undefined;
   readonly yes?: boolean | undefined;
 }
@@ -31,7 +31,7 @@ const NOBODY = 'bench-preflight';
 export function namedServer(flags: TargetFlags, output: Output): Api {
   const api = new Api({ server: flags.server, keyFile: flags['key-file'] }, output);
   const { clients } = flags;
-  if (clients !== undefined && !/^(tcp:\/\/[^/]+:\d+|ws:\/\/.+)$/.test(clients)) {
+  if (clients?.some((url) => !/^(tcp:\/\/[^/]+:\d+|ws:\/\/.+)$/.test(url)) === true) {
     throw new ImgoError('usage', {
       detail: '--clients wants tcp://HOST:PORT or ws://HOST:PORT/sub.',
       command: 'bench',
@@ -40,7 +40,7 @@ export function namedServer(flags: TargetFlags, output: Output): Api {
   if (api.server.url.startsWith('https:')) {
     throw new ImgoError('usage', { detail: 'A run speaks no TLS: name the server behind it.', command: 'bench' });
   }
-  for (const url of [api.server.url, clients ?? api.server.url]) {
+  for (const url of [api.server.url, ...(clients ?? [])]) {
     const { hostname } = new URL(url);
     if (flags.yes === true || isLoopback(hostname)) continue;
     throw new ImgoError('usage', {
@@ -55,17 +55,21 @@ export function namedServer(flags: TargetFlags, output: Output): Api {
  * Asks it what the run will ask.
  * @throws ImgoError unreachable, bad_answer, bench_no_clients, usage, and what the server says to the key
  */
-export async function lookAtServer(api: Api, clients: string | undefined, kind: Kind): Promise<ServerAccess> {
+export async function lookAtServer(
+  api: Api,
+  clients: readonly string[] | undefined,
+  kind: Kind,
+): Promise<ServerAccess> {
   const native = await answersAsImgo(api, kind);
   const { url, runFile } = api.server;
   const access: ServerAccess = {
     http: url,
-    clients: clients ?? clientsOf(api, kind, native),
+    clients: clients ?? [clientsOf(api, kind, native)],
     key: api.key,
     native,
     pid: runFile?.pid,
   };
-  if (native && kind.mode !== 'http') await letsIn(api, access.clients, kind);
+  if (native && kind.mode !== 'http') for (const address of access.clients) await letsIn(api, address, kind);
   if (native && kind.mode !== 'idle' && kind.mode !== 'connect') await takesPushes(api);
   return access;
 }

@@ -21,6 +21,7 @@ function setupOf(mode: BenchMode, more: Partial<ReceiverSetup> = {}): ReceiverSe
     host: '127.0.0.1',
     port: 1,
     path: '/sub',
+    addresses: [],
     first: 10,
     count: 20,
     userBase: 0,

@@ -128,5 +128,5 @@ test('what does not go together is refused', () => {
   for (const flags of [{ workers: '2' }, { store: 'lmdb' as const }, { window: '1s' }, { set: ['a.b=1'] }]) {
     expect(refusal({ ...flags, server }).message).toContain('leave out --server');
   }
-  expect(refusal({ clients: 'tcp://127.0.0.1:1' }).message).toContain('add --server');
+  expect(refusal({ clients: ['tcp://127.0.0.1:1'] }).message).toContain('add --server');
 });
