@@ -23,8 +23,19 @@ export interface KafkaOptions {
   readonly nodes?: 1 | 3;
   /** Clients are told of the fault proxies only, one in front of each node. */
   readonly proxied?: boolean;
+  /**
+   * Names (letters) of listeners beside that of the other clients, each behind fault proxies of its own: who comes through one
+   * is told of that one only, so its way to Kafka can fail alone.
+   */
+  readonly doors?: readonly string[];
   /** Lines of server.properties beside or instead of the usual ones, for every node. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** A listener of {@link KafkaOptions.doors}, on all nodes. */
+export interface KafkaDoor {
+  readonly bootstrap: readonly string[];
+  readonly proxies: readonly FaultProxy[];
 }
 
 export interface KafkaCluster extends AsyncDisposable {
@@ -34,6 +45,8 @@ export interface KafkaCluster extends AsyncDisposable {
   readonly nodes: readonly BrokerProcess[];
   /** With `proxied`, the one in front of each node; otherwise none. */
   readonly proxies: readonly FaultProxy[];
+  /** @throws Error when there is none of that name */
+  door(name: string): KafkaDoor;
 }
 
 /** Whether a request, as a fault proxy with framing sees it, appends records: its answer is the one worth cutting. */
@@ -49,6 +62,7 @@ interface Node {
   readonly advertised: number;
   readonly brokers: number;
   readonly controller: number;
+  readonly doors: readonly { readonly name: string; readonly port: number; readonly proxy: FaultProxy }[];
 }
 
 /** Resolves once every node takes connections, which is when it can be used. Rejects with the log of one that ended before. */
@@ -56,17 +70,26 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   const count = options.nodes ?? 1;
   await using started = new AsyncDisposableStack();
   const group = started.use(await BrokerGroup.create());
-  const ports = await freePorts(3 * count);
+  const names = options.doors ?? [];
+  const each = 3 + names.length;
+  const ports = await freePorts(each * count);
   const proxies: FaultProxy[] = [];
   const nodes: Node[] = [];
   for (let id = 1; id <= count; id += 1) {
-    const [clients = 0, brokers = 0, controller = 0] = ports.slice(3 * (id - 1));
+    const [clients = 0, brokers = 0, controller = 0, ...others] = ports.slice(each * (id - 1), each * id);
     const proxy = options.proxied
       ? started.use(await FaultProxy.start({ target: clients, framing: 'length-prefixed' }))
       : undefined;
     if (proxy !== undefined) proxies.push(proxy);
     const advertised = proxy?.port ?? clients;
-    nodes.push({ id, folder: join(group.folder, `node-${id}`), clients, advertised, brokers, controller });
+    const doors = await Promise.all(
+      others.map(async (port, at) => ({
+        name: names[at] ?? '',
+        port,
+        proxy: started.use(await FaultProxy.start({ target: port })),
+      })),
+    );
+    nodes.push({ id, folder: join(group.folder, `node-${id}`), clients, advertised, brokers, controller, doors });
   }
   for (const node of nodes) {
     await mkdir(node.folder);
@@ -87,6 +110,11 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
     bootstrap: nodes.map(({ advertised }) => `${LOOPBACK}:${advertised}`),
     nodes: processes,
     proxies,
+    door: (name) => {
+      const through = nodes.flatMap(({ doors }) => doors.filter((one) => one.name === name).map(({ proxy }) => proxy));
+      if (through.length === 0) throw new Error(`this Kafka has no door ${name}`);
+      return { bootstrap: through.map(({ port }) => `${LOOPBACK}:${port}`), proxies: through };
+    },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
@@ -112,6 +140,7 @@ async function format([first, ...others]: readonly Node[]): Promise<void> {
 function propertiesOf(node: Node, nodes: readonly Node[], own: NonNullable<KafkaOptions['properties']>): string {
   const copies = nodes.length;
   const inSync = copies > 1 ? 2 : 1;
+  const doors = node.doors.map(({ name, port, proxy }) => ({ name: name.toUpperCase(), port, advertised: proxy.port }));
   return asProperties({
     'process.roles': 'broker,controller',
     'node.id': node.id,
@@ -120,9 +149,16 @@ function propertiesOf(node: Node, nodes: readonly Node[], own: NonNullable<Kafka
       `CLIENTS://${LOOPBACK}:${node.clients}`,
       `BROKERS://${LOOPBACK}:${node.brokers}`,
       `CONTROLLER://${LOOPBACK}:${node.controller}`,
+      ...doors.map(({ name, port }) => `${name}://${LOOPBACK}:${port}`),
     ].join(','),
-    'advertised.listeners': `CLIENTS://${LOOPBACK}:${node.advertised},BROKERS://${LOOPBACK}:${node.brokers}`,
-    'listener.security.protocol.map': 'CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'advertised.listeners': [
+      `CLIENTS://${LOOPBACK}:${node.advertised}`,
+      `BROKERS://${LOOPBACK}:${node.brokers}`,
+      ...doors.map(({ name, advertised }) => `${name}://${LOOPBACK}:${advertised}`),
+    ].join(','),
+    'listener.security.protocol.map': ['CLIENTS', 'BROKERS', 'CONTROLLER', ...doors.map(({ name }) => name)]
+      .map((name) => `${name}:PLAINTEXT`)
+      .join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'BROKERS',
     'log.dirs': dataOf(node),

@@ -47,6 +47,8 @@ export interface RedisSentinel extends AsyncDisposable {
   readonly sentinelProcesses: readonly BrokerProcess[];
   /** Whom the sentinels hold for the primary now. */
   primary(): Promise<BrokerProcess>;
+  /** Resolves once every other server follows the primary, with all that it has: it may then die. */
+  inSync(): Promise<void>;
 }
 
 /**
@@ -84,19 +86,29 @@ export async function startSentinel(options: { readonly replicas?: number } = {}
       }),
     ),
   );
+  const primary = async (): Promise<BrokerProcess> => {
+    const asked = sentinelProcesses.find((each) => each.running);
+    if (asked === undefined) throw new Error('no sentinel runs');
+    const [, port] = (await ask(asked.port, `SENTINEL GET-MASTER-ADDR-BY-NAME ${name}`)).split(',');
+    const found = servers.find((each) => `${each.port}` === port);
+    if (found === undefined) throw new Error(`the sentinels name a primary at ${port}, which is none of theirs`);
+    return found;
+  };
   const running = started.move();
   return {
     name,
     sentinels: sentinelProcesses.map(({ port }) => ({ host: LOOPBACK, port })),
     servers,
     sentinelProcesses,
-    primary: async () => {
-      const asked = sentinelProcesses.find((each) => each.running);
-      if (asked === undefined) throw new Error('no sentinel runs');
-      const [, port] = (await ask(asked.port, `SENTINEL GET-MASTER-ADDR-BY-NAME ${name}`)).split(',');
-      const primary = servers.find((each) => `${each.port}` === port);
-      if (primary === undefined) throw new Error(`the sentinels name a primary at ${port}, which is none of theirs`);
-      return primary;
+    primary,
+    inSync: async () => {
+      const following = (info: string): number => info.split('state=online').length - 1;
+      for (const deadline = Date.now() + READY_MAX_MS; Date.now() < deadline; await wait(100)) {
+        const { port } = await primary();
+        const info = await ask(port, 'INFO replication').catch(() => '');
+        if (info.includes('role:master') && following(info) === replicas) return;
+      }
+      throw new Error(`waited ${READY_MAX_MS / 1000} s for the replicas of ${name}`);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -38,6 +38,24 @@ export async function createTopic(
   }
 }
 
+/** Resolves once the topic has every copy of every partition: any one broker may die. */
+export function untilInSync(bootstrap: readonly string[], topic: string): Promise<void> {
+  return administer(bootstrap, (admin) =>
+    until(`${topic} is in sync`, async () => {
+      const partitions = await partitionsOf(admin, topic).catch(() => []);
+      return partitions.length > 0 && partitions.every(isInSync);
+    }),
+  );
+}
+
+/** Resolves once no broker knows the topic any more. */
+export function deleteTopic(bootstrap: readonly string[], topic: string): Promise<void> {
+  return administer(bootstrap, async (admin) => {
+    await admin.deleteTopics({ topics: [topic] });
+    await until(`${topic} is gone`, async () => !(await admin.listTopics()).includes(topic));
+  });
+}
+
 /** The id of the node that leads the partition. */
 export function leaderOf(bootstrap: readonly string[], topic: string, partition = 0): Promise<number> {
   return administer(bootstrap, async (admin) => (await partitionOf(admin, topic, partition)).leader);

@@ -17,6 +17,8 @@ export interface FaultProxyOptions {
    * arrives at once is one request, and what comes back next is its answer.
    */
   readonly framing?: 'chunks' | 'length-prefixed';
+  /** What becomes of bytes on their way back: of as many, as where answers name addresses. */
+  readonly rewrite?: (answer: Buffer) => Buffer;
 }
 
 export type Way = 'requests' | 'answers';
@@ -39,6 +41,7 @@ interface Connection {
 export class FaultProxy implements AsyncDisposable {
   readonly #target: number;
   readonly #framed: boolean;
+  readonly #rewrite: (answer: Buffer) => Buffer;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   #awaited: AwaitedCut[] = [];
@@ -49,6 +52,7 @@ export class FaultProxy implements AsyncDisposable {
   private constructor(options: FaultProxyOptions) {
     this.#target = options.target;
     this.#framed = options.framing === 'length-prefixed';
+    this.#rewrite = options.rewrite ?? ((answer) => answer);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#take(client));
   }
 
@@ -145,8 +149,9 @@ export class FaultProxy implements AsyncDisposable {
       for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         if (this.#delayMs > 0) await wait(this.#delayMs);
         await this.#stalled[way]?.promise;
-        for (const unit of this.#framed ? frames.take(chunk) : [chunk]) {
+        for (const taken of this.#framed ? frames.take(chunk) : [chunk]) {
           if (to.destroyed) return;
+          const unit = way === 'answers' ? this.#rewrite(taken) : taken;
           if (way === 'requests') this.#note(connection, unit);
           else if (this.#cuts(connection)) return;
           if (!to.write(unit)) await Promise.race([once(to, 'drain'), once(to, 'close')]);

@@ -38,7 +38,12 @@ export interface PusherLine {
   /** `user:1`, `room:r`, `all`. */
   readonly to: string;
   readonly outcome: 'accepted' | 'refused' | 'unknown';
+  /** Of one that was accepted and is kept. */
   readonly id?: string;
+  /** With a ttl of 0: for those who are connected, and never kept. */
+  readonly ephemeral?: true;
+  /** Of the error, where it was refused. */
+  readonly code?: string;
 }
 
 /** Buffered writer; `flush` before the process may die. */

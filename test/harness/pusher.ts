@@ -18,16 +18,17 @@ export interface Answer {
 
 const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
-/** One HTTP request; rejects when no whole answer came. */
+/** One HTTP request; rejects when no whole answer came in time. */
 export function call(
   url: string,
   method: string,
   body: string | undefined,
   headers: Record<string, string> = {},
+  timeoutMs = 30_000,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const type = body === undefined ? {} : { 'content-type': 'application/json' };
-    const req = request(url, { method, agent, headers: { ...type, ...headers }, timeout: 30_000 }, (res) => {
+    const req = request(url, { method, agent, headers: { ...type, ...headers }, timeout: timeoutMs }, (res) => {
       const chunks: Buffer[] = [];
       res.on('data', (chunk: Buffer) => chunks.push(chunk));
       res.on('end', () => {
@@ -36,7 +37,7 @@ export function call(
       });
       res.on('error', reject);
     });
-    req.on('timeout', () => req.destroy(new Error('no answer in 30 s')));
+    req.on('timeout', () => req.destroy(new Error(`no answer in ${timeoutMs / 1_000} s`)));
     req.on('error', reject);
     req.end(body);
   });

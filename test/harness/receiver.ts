@@ -68,6 +68,11 @@ export class RawReceiver {
     return this.#authenticated;
   }
 
+  /** It is to be connected: it was started, and not stopped since. */
+  get wanted(): boolean {
+    return !this.#stopped;
+  }
+
   /** Connects, and again after every break. Does nothing while it is running. */
   start(): void {
     if (!this.#stopped) return;

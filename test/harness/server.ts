@@ -28,9 +28,17 @@ export interface RunningServer {
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
 }
 
-/** Starts `imgo serve --json …`; resolves when it takes connections. Rejects with its stderr when it ends before. */
-export async function startServer(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<RunningServer> {
-  const child = spawn(LAUNCHER, ['serve', '--json', ...args], {
+/**
+ * Starts `imgo serve --json …`; resolves when it takes connections. Rejects with its stderr when it ends before.
+ * `through`: a program that becomes the server, and its arguments.
+ */
+export async function startServer(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  through: readonly string[] = [],
+): Promise<RunningServer> {
+  const [program = LAUNCHER, ...rest] = [...through, LAUNCHER, 'serve', '--json', ...args];
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, XDG_STATE_HOME: UNSEEN, ...env },
   });
