@@ -9,7 +9,7 @@ import type { ClusterNode } from './node.js';
 
 /** How an operator says that another topic is meant; and how a node that refuses to start says which one is there. */
 const accept = (topicId: string): string => `queue.kafka.accept_topic=${topicId}`;
-const FOUND = /kafka_topic_changed[^]*this is ([\w-]+) with/;
+const FOUND = /this is ([\w-]+) with \d+ of cluster/;
 const PATIENCE_MS = 30_000;
 
 export interface TopicChange {
