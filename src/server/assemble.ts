@@ -178,7 +178,9 @@ class Assembly {
       waiting = code;
     };
     const { http } = this.#config.listen;
-    const probes = embedded || http === undefined ? undefined : await startProbes(http, () => [waiting ?? 'starting']);
+    const api = this.#config.roles.includes('logic');
+    const problems = () => [waiting ?? 'starting'];
+    const probes = embedded || http === undefined ? undefined : await startProbes(http, problems, api);
     try {
       const signal = this.#stopping.signal;
       const options = { clock: this.#clock, log, version, leaseMs, name: this.#node, signal, onWaiting };

@@ -1,4 +1,5 @@
-// HTTP of a process without a logic: whether it lives and whether it can work. Two answers, no body is read, no key is asked.
+// HTTP of a process without a logic, or whose logic cannot work yet: whether it lives and whether it can work. Two answers, no
+// body is read, no key is asked.
 
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,10 +10,14 @@ export interface Probes {
   stop(): Promise<void>;
 }
 
-/** Listens. `problems`: codes of what keeps the process from its work. Rejects with the system's error. */
+/**
+ * Listens. `problems`: codes of what keeps the process from its work. `api`: it is to have one once it can work; until then
+ * whoever calls it may call again. Rejects with the system's error.
+ */
 export async function startProbes(
   at: { readonly host: string; readonly port: number },
   problems: () => readonly string[],
+  api = false,
 ): Promise<Probes> {
   const server = createServer(
     { requestTimeout: 5_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
@@ -20,9 +25,10 @@ export async function startProbes(
       request.resume();
       const path = request.url?.split('?', 1)[0];
       if (path === '/healthz') return answer(reply, 200, { ok: true });
+      const reasons = problems();
+      if (path !== '/readyz' && api) return answer(reply, 503, { status: 503, code: reasons[0], retryable: true });
       if (path !== '/readyz')
         return answer(reply, 404, { error: 'this process has no API: it is neither logic nor all' });
-      const reasons = problems();
       answer(reply, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
     },
   );

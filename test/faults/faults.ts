@@ -43,7 +43,7 @@ const began = Date.now();
 const endsBy = began + Number(values.minutes) * 60_000;
 /** After this nothing more is broken and pushed: the rest of the time is for what is under way, and for judging. */
 const breaksUntil = began + Number(values.minutes) * 60_000 * 0.6;
-const IN_FLIGHT = 48;
+const IN_FLIGHT = 96;
 /** Nothing came for so long: everything is there, or will not come. */
 const QUIET_MS = 4_000;
 

@@ -33,7 +33,10 @@ interface Push {
 }
 
 /** What a push is answered, by target. */
-type Fate = Pick<PusherLine, 'outcome' | 'id' | 'code'>;
+type Fate = Pick<PusherLine, 'outcome' | 'id' | 'code'> & {
+  /** Asking again changes nothing. */
+  readonly final?: boolean;
+};
 
 export class Load {
   readonly #options: LoadOptions;
@@ -99,7 +102,7 @@ export class Load {
   /** Writes a line for each target. Answers whether it was refused. */
   async #settle(push: Push): Promise<boolean> {
     const fates = await this.#fates(push);
-    for (const [to, fate] of fates) {
+    for (const [to, { final: _, ...fate }] of fates) {
       const line: PusherLine = { ...fingerprint(push.message), to, ...fate };
       this.#options.journal.write(push.ephemeral ? { ...line, ephemeral: true } : line);
       this.counts[fate.outcome]++;
@@ -116,7 +119,7 @@ export class Load {
     for (;;) {
       const fates = await this.#ask(push);
       for (const [to, { outcome }] of fates) if (outcome === 'unknown') maybe.add(to);
-      const settled = [...fates.values()].every(({ outcome }) => outcome === 'accepted');
+      const settled = [...fates.values()].every(({ outcome, final }) => outcome === 'accepted' || final === true);
       if (settled || push.key === undefined || performance.now() > until || this.#ends.signal.aborted) {
         for (const [to, fate] of fates) {
           if (fate.outcome === 'refused' && maybe.has(to)) fates.set(to, { ...fate, outcome: 'unknown' });
@@ -141,9 +144,13 @@ export class Load {
         ids?: Record<string, string | null>;
         errors?: Record<string, string>;
         code?: string;
+        retryable?: boolean;
       };
       if (answer.status === 504) return all({ outcome: 'unknown', code: said.code ?? '504' });
-      if (answer.status !== 200) return all({ outcome: 'refused', code: said.code ?? `${answer.status}` });
+      if (answer.status !== 200) {
+        const final = said.retryable === false;
+        return all({ outcome: 'refused', code: said.code ?? `${answer.status}`, final });
+      }
       if (said.ids === undefined) return all(accepted(said.id));
       const { ids, errors = {} } = said;
       return new Map(to.map((each) => [each, fateOf(each.slice('user:'.length), ids, errors)]));

@@ -10,7 +10,7 @@ export interface ScheduleOptions {
   readonly cluster: FaultCluster;
   readonly random: () => number;
   readonly say: (text: string) => void;
-  /** How long something is stopped. */
+  /** How long a comet is stopped, beyond its lease, and others are at most. */
   readonly pauseMs: number;
   /** How long a way is cut. */
   readonly cutMs: number;
@@ -120,6 +120,10 @@ export class Schedule {
     return from[Math.floor(this.#options.random() * from.length)];
   }
 
+  #pauseMs(): number {
+    return this.#options.pauseMs * (0.4 + 0.6 * this.#options.random());
+  }
+
   #node(role: Role): ClusterNode {
     const node = this.#one(this.#options.cluster.of(role).filter(({ up, paused }) => up && !paused));
     if (node === undefined) throw new Error(`no ${role} runs`);
@@ -136,8 +140,9 @@ export class Schedule {
   }
 
   async #stopNode(role: Role): Promise<void> {
-    const { say, pauseMs } = this.#options;
+    const { say } = this.#options;
     const node = this.#node(role);
+    const pauseMs = role === 'comet' ? this.#options.pauseMs : this.#pauseMs();
     say(`stop ${node.name} for ${seconds(pauseMs)}`);
     node.pause();
     await wait(pauseMs);
@@ -157,7 +162,8 @@ export class Schedule {
   }
 
   async #stopKafka(): Promise<void> {
-    const { cluster, say, pauseMs } = this.#options;
+    const { cluster, say } = this.#options;
+    const pauseMs = this.#pauseMs();
     const broker = this.#one(cluster.kafka.nodes.filter(({ running }) => running));
     if (broker === undefined) throw new Error('no broker runs');
     say(`stop ${broker.name} for ${seconds(pauseMs)}`);
@@ -178,7 +184,8 @@ export class Schedule {
   }
 
   async #stopRedis(): Promise<void> {
-    const { cluster, say, pauseMs } = this.#options;
+    const { cluster, say } = this.#options;
+    const pauseMs = this.#pauseMs();
     const primary = await cluster.redis.primary();
     say(`stop ${primary.name}, the primary, for ${seconds(pauseMs)}`);
     primary.pause();

@@ -135,7 +135,11 @@ export class FaultProxy implements AsyncDisposable {
     // What an error means is #forward's to say: reading fails with it.
     client.on('error', () => undefined);
     target.on('error', () => undefined);
-    target.on('close', () => this.#connections.delete(connection));
+    const closed = (): void => {
+      if (client.destroyed && target.destroyed) this.#connections.delete(connection);
+    };
+    client.on('close', closed);
+    target.on('close', closed);
     void this.#forward(connection, 'requests');
     void this.#forward(connection, 'answers');
   }
@@ -150,7 +154,10 @@ export class FaultProxy implements AsyncDisposable {
         if (this.#delayMs > 0) await wait(this.#delayMs);
         await this.#stalled[way]?.promise;
         for (const taken of this.#framed ? frames.take(chunk) : [chunk]) {
-          if (to.destroyed) return;
+          if (to.destroyed) {
+            from.resetAndDestroy();
+            return;
+          }
           const unit = way === 'answers' ? this.#rewrite(taken) : taken;
           if (way === 'requests') this.#note(connection, unit);
           else if (this.#cuts(connection)) return;

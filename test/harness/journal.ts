@@ -55,8 +55,9 @@ export class Journal<Line> {
     this.#fd = openSync(path, 'a');
   }
 
+  /** Adds when it was, wall ms: for people who look for the cause of something. */
   write(line: Line): void {
-    this.#lines.push(JSON.stringify(line));
+    this.#lines.push(JSON.stringify({ ...line, at: Date.now() }));
     if (this.#lines.length >= 1_000) this.flush();
   }
 

@@ -84,6 +84,9 @@ const TICK_MS = 250;
 const WHEEL_SLOTS = 2_048;
 const NO_DEADLINE = -1;
 const LINGER_MS = 2_000;
+/** In all longer than a lease that cannot be renewed, as when the store is away: then it is the lease's end that tells. */
+const CLOSE_ATTEMPTS = 12;
+const CLOSE_AGAIN_MS = 3_000;
 
 /** One comet's state. */
 export class CometCore implements SessionHost {
@@ -292,12 +295,13 @@ export class CometCore implements SessionHost {
     const { incarnation, seq } = this.identity();
     const handle = { ...session.handle, incarnation, seq };
     const sentTo = log?.last ?? session.drainedTo;
-    for (let attempt = 0; attempt < 5; attempt++) {
+    for (let attempt = 0; attempt < CLOSE_ATTEMPTS; attempt++) {
       try {
         await this.logic.close(handle, sentTo, true);
         return;
       } catch {
-        await new Promise<void>((resolve) => this.clock.after(100 * 4 ** attempt, resolve));
+        const waitMs = Math.min(100 * 4 ** attempt, CLOSE_AGAIN_MS);
+        await new Promise<void>((resolve) => this.clock.after(waitMs, resolve));
       }
     }
     this.counters.count('failed_close');

@@ -49,6 +49,10 @@ interface Identity {
   readonly key: string | undefined;
 }
 
+/** Longer than a lease that nobody can renew. */
+const TAKE_BACK_ATTEMPTS = 30;
+const TAKE_BACK_MS = 1_000;
+
 /** The logic role's side of sessions. */
 export function createLogicService(parts: LogicParts): Logic {
   return new LogicSessions(parts);
@@ -75,9 +79,9 @@ class LogicSessions implements Logic {
     const identity = await this.#identify(request.credential);
     const handle = this.#record(request, identity);
     const cap = { cap: options.sessionsPerUser, onTooMany: options.onTooMany };
-    const registered = await buckets.register(handle, cap);
-    if (registered.kind === 'too_many') throw refused('too_many_sessions');
     try {
+      const registered = await buckets.register(handle, cap);
+      if (registered.kind === 'too_many') throw refused('too_many_sessions');
       const older = registered.replaced.length + registered.evicted.length;
       if (older > 0) await this.#closeOlder(registered.replaced, registered.evicted);
       if (identity.token !== undefined) await this.#check(identity.token);
@@ -99,8 +103,28 @@ class LogicSessions implements Logic {
         ...this.#grant(asked, request.rooms !== undefined, identity.token?.rooms),
       };
     } catch (error) {
-      await buckets.unregister(handle.session, handle.user, handle.incarnation, handle.seq).catch(() => undefined);
+      // Where it failed rather than was refused, the store may have done what it did not answer. An open with a nonce may by
+      // then have succeeded at another logic: its comet knows, and abandons what did not.
+      if (request.nonce === undefined || isRefusal(error)) {
+        await this.#takeBack(handle).catch(() => void this.#takeBackLater(handle));
+      }
       throw error;
+    }
+  }
+
+  #takeBack({ session, user, incarnation, seq }: SessionHandle): Promise<void> {
+    return this.#parts.buckets.unregister(session, user, incarnation, seq);
+  }
+
+  /** While the store is away: until the lease of the comet is over, with which its sessions go. */
+  async #takeBackLater(handle: SessionHandle): Promise<void> {
+    for (let attempt = 0; attempt < TAKE_BACK_ATTEMPTS; attempt++) {
+      await pause(this.#clock, TAKE_BACK_MS);
+      const done = await this.#takeBack(handle).then(
+        () => true,
+        () => false,
+      );
+      if (done) return;
     }
   }
 
@@ -301,6 +325,10 @@ function sessionId(prefix: string, bytes: Uint8Array): SessionId {
     for (let shift = 18; shift >= 0; shift -= 6) spelling[end++] = BASE64URL[(three >> shift) & 63] as number;
   }
   return spelling.toString('latin1', 0, end) as SessionId;
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof ImgoError && error.code === 'token_refused';
 }
 
 function refused(disconnect: DisconnectName): ImgoError {

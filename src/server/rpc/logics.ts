@@ -109,7 +109,9 @@ export class Logics {
     try {
       return (await this.#call('logic.open', [whole], ATTEMPT_MS)) as Awaited<ReturnType<LogicService['open']>>;
     } catch (error) {
-      if (isUnreachable(error)) void this.#abandon(whole);
+      // A logic that could not do all of it, because its store did not answer, may have registered it all the same.
+      const settled = error instanceof ImgoError && error.code === 'token_refused';
+      if (!settled) void this.#abandon(whole);
       throw error;
     }
   }
