@@ -279,7 +279,7 @@ describe('revocation', () => {
     const [valid, revoked, expired] = [
       await token({ user: 'a' }),
       await token({ user: 'b' }),
-      await token({ user: 'c', ttl: '40ms' }),
+      await token({ user: 'c', ttl: '1500ms' }),
     ];
     const replies = [
       await setup.open(valid.token),
@@ -288,7 +288,7 @@ describe('revocation', () => {
       await setup.open('', { credential: { kind: 'stated', user: user('d'), key: 'k' } }),
     ];
     await setup.credentials.revokeTokens({ id: revoked.id as never }, Date.now());
-    await pause(systemClock, 50);
+    await pause(systemClock, 1_600);
     const handles = replies.map((reply) => reply.handle);
     expect(await setup.logic.revalidate(handles)).toEqual([
       { session: replies[1]?.session, code: 'token_revoked' },
