@@ -39,7 +39,7 @@ export const LOGIC_MUTANTS: readonly Mutant[] = [
   mutant(
     'a refused open leaves its session registered',
     'sessions.ts',
-    'await buckets.unregister(handle.session, handle.user, handle.incarnation, handle.seq).catch(() => undefined);',
+    'await this.#takeBack(handle).catch(() => void this.#takeBackLater(handle));',
     '',
     'sessions',
   ),
