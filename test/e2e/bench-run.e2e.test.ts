@@ -120,10 +120,10 @@ describe('against one server, that goes on', () => {
     expect(result.warmup).toMatchObject({ offered: 18, accepted: 18 });
     expect(result.offered).toBe(60);
     expect(result.excused).toEqual({ churned: 0, slow: 6, missed: 0, repeated: 0 });
-    // Those that stop may have read the first message before they did.
+    // Those that stop may have read some messages before they did.
     const measured = result.latencies.reduce((sum, [, count]) => sum + count, 0);
     expect(measured).toBeGreaterThanOrEqual(42 * 54);
-    expect(measured).toBeLessThanOrEqual(42 * 54 + 6);
+    expect(measured).toBeLessThan(42 * 60);
     expect(result.notes.join('\n')).toMatch(/6 connections stopped reading/);
   });
 
