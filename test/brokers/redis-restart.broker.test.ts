@@ -12,7 +12,7 @@ import { openHistory } from '../../src/server/store/redis/history.js';
 import { RedisWatch } from '../../src/server/store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../../src/server/store/redis.js';
 import { restartConformance } from '../conformance/buckets-restart.js';
-import { type BucketsEngine, LOG, OPTIONS, Stage, user } from '../conformance/buckets-stage.js';
+import { type BucketsEngine, device, LOG, OPTIONS, Stage, user } from '../conformance/buckets-stage.js';
 import { credentialsConformance } from '../conformance/credentials.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type RedisServer, startRedis } from './redis.js';
@@ -75,6 +75,7 @@ async function kill(): Promise<void> {
 const fresh = (options: BucketsOptions, clock: TestClock) => ({ prefix: uniquePrefix(), options, clock, topic: 1 });
 
 const engine: BucketsEngine = {
+  forgetsEnds: true,
   flagsMore: true,
   clock: () => new TestClock(),
   create: async (options: BucketsOptions, clock: TestClock): Promise<Buckets> =>
@@ -150,6 +151,17 @@ describe('the store in Redis', () => {
     expect(await stage.shown()).toBe('(0-3] 4');
     expect(stage.count('trimmed_expired')).toBe(3);
     expect(await stage.buckets.log(LOG)).toMatchObject({ messages: 1, bytes: 2, trimmedTo: stage.id(3) });
+  });
+
+  test('what was applied before it was taken back is flagged when it comes again', async () => {
+    const stage = await Stage.open(engine);
+    await stage.open('s', { device: device('phone') });
+    await stage.push(2);
+    // A job that has seen more than there is.
+    expect(await stage.apply([stage.record(6)], stage.id(5))).toMatchObject({ kind: 'behind' });
+    const again = await stage.register(stage.session('again', { device: device('phone') }));
+    const opened = await stage.buckets.openCursor(again, undefined);
+    expect(opened).toMatchObject({ head: stage.id(2), sentBefore: stage.id(5) });
   });
 
   test('every key of it ends by itself, but those of who is there and of where each bucket stands', async () => {

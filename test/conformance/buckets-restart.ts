@@ -72,7 +72,8 @@ export function restartConformance(engine: BucketsEngine): void {
       ]);
       const again = await stage.register(stage.session('again', PHONE));
       const opened = await stage.buckets.openCursor(again, undefined);
-      expect(opened).toEqual({ start: second, head: fourth, sentBefore: { ...fourth, n: 3 } });
+      const forgotten = how === 'crash' && engine.forgetsEnds === true;
+      expect(opened).toEqual({ start: second, head: fourth, sentBefore: forgotten ? fourth : { ...fourth, n: 3 } });
       expect((await stage.read(ZERO_ID)).items[0]).toEqual({ kind: 'gap', after: ZERO_ID, upTo: second });
       const laptop = await stage.register(stage.session('laptop', { device: device('laptop') }));
       expect(await stage.buckets.openCursor(laptop, undefined)).toMatchObject({ start: second, sentBefore: fourth });

@@ -36,6 +36,8 @@ export interface BucketsEngine {
   readonly restart?: (buckets: Buckets, how: 'orderly' | 'crash') => Promise<Buckets>;
   /** After a crash what came since is flagged as well as what was there. */
   readonly flagsMore?: true;
+  /** A crash may take the newest writes back: how a device's last session ended is not known after it. */
+  readonly forgetsEnds?: true;
   clock(): TestClock;
 }
 

@@ -3,6 +3,7 @@
 // anew. Then everything that was accepted is accounted for from raw journals. Exits 1 when a promise broke, with the evidence.
 //   --seed N   --pushes 200000   --clients 3000   --rate 600 (pushes a second)   --minutes 30 (in all)
 //   --pause 30 (seconds of a stop)   --cut 12 (of a partition)   --faults kill,stop-redis,partition-job,rolling,topic (all)
+//   --rounds N (of every fault once; as many as the pushes take)
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     pause: { type: 'string', default: '30' },
     cut: { type: 'string', default: '12' },
     faults: { type: 'string', default: '' },
+    rounds: { type: 'string', default: 'Infinity' },
   },
 });
 const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.clients, values.rate].map(Number) as [
@@ -131,7 +133,7 @@ async function broken(cluster: FaultCluster): Promise<boolean> {
   fleet.churn();
   let whole = false;
   const loading = load.run(rate, () => Date.now() > breaksUntil || (whole && load.done >= pushes));
-  await schedule.run(() => load.done >= pushes * 0.9);
+  await schedule.run((round) => round >= Number(values.rounds) || load.done >= pushes * 0.9);
   if (schedule.wants('rolling')) {
     say('rolling restart of everything');
     await schedule.rolling();

@@ -21,6 +21,8 @@ export interface NodeOptions {
 
 /** A service manager waits so long before it starts a process again that ended by itself. */
 const RESTART_MS = 500;
+/** Longer than `shutdown_timeout`, whatever else the machine does. */
+const HEED_MS = 30_000;
 /** The node ends with who started it, whatever way that ends. */
 const WITH_US = ['setpriv', '--pdeathsig', 'KILL'];
 
@@ -75,14 +77,19 @@ export class ClusterNode {
     }
   }
 
-  /** Resolves with how it ended; null when it was not up. One that is just starting is left to it, and ends with us. */
+  /**
+   * Resolves with how it ended; null when it was not up. One that does not heed a SIGTERM gets a SIGKILL. One that is just
+   * starting is left to it, and ends with us.
+   */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | NodeJS.Signals | null> {
     this.#wanted = false;
     const server = this.#server;
     this.#server = undefined;
     this.paused = false;
     if (server === undefined) return null;
+    const late = setTimeout(() => server.child.kill('SIGKILL'), HEED_MS);
     const how = await server.end(signal);
+    clearTimeout(late);
     this.#keep(`${server.stderr()}-- ${signal}: ended with ${how}\n`);
     return how;
   }

@@ -211,5 +211,7 @@ async function stopWithin(server: RunningServer, limitMs: number): Promise<void>
     throw error instanceof ImgoError ? error : new ImgoError('internal', {}, { cause: error });
   } finally {
     clearTimeout(late);
+    // What a library still waits for, as a broker that is away, does not keep the process.
+    setTimeout(() => process.exit(), STOP_GRACE_MS).unref();
   }
 }

@@ -97,6 +97,41 @@ describe('open', () => {
     expect(await buckets.sessionsOf([user('u')])).toEqual([[]]);
   });
 
+  test('a session that the store registered without answering in time is taken back', async () => {
+    const made = await token({ user: 'u' });
+    const { buckets } = setup;
+    const late = createLogicService({
+      ...setup,
+      buckets: Object.create(buckets, {
+        register: {
+          value: async (...args: Parameters<typeof buckets.register>) => {
+            await buckets.register(...args);
+            throw new ImgoError('redis_unreachable', { address: 'somewhere', detail: 'no answer in time' });
+          },
+        },
+        unregister: { value: buckets.unregister.bind(buckets) },
+      }),
+      clock: systemClock,
+      options: logicDefaults,
+      cometFor: () => setup.comet,
+    });
+    const { incarnation } = (await setup.open((await token({ user: 'other' })).token)).handle;
+    const opening = late.open({
+      credential: { kind: 'token', token: made.token },
+      comet: setup.comet.node,
+      incarnation,
+      seq: 100,
+      dialect: 'native',
+      transport: 'tcp',
+      peer: '::1',
+      device: undefined,
+      cursor: undefined,
+      rooms: undefined,
+    });
+    expect(await refusal(opening)).toBe('redis_unreachable/');
+    expect(await buckets.sessionsOf([user('u')])).toEqual([[]]);
+  });
+
   test("goim's mid beside a token must be the token's user", async () => {
     const made = await token({ user: '7' });
     const as = (mid: string) =>

@@ -22,8 +22,19 @@ type PackedSession = readonly [
   string,
 ];
 
-/** [name, hash, cursor, sentTo, clean, lastSeen, opener] */
-type PackedDevice = readonly [DeviceState['device'], number, number, number, number, number, 0 | 1, number, string];
+/** [name, hash, cursor, sentTo, clean, lastSeen, opener, lineage]; the last not from older versions. */
+type PackedDevice = readonly [
+  DeviceState['device'],
+  number,
+  number,
+  number,
+  number,
+  number,
+  0 | 1,
+  number,
+  string,
+  string?,
+];
 
 /** An entry of a log's list. The payload is a view of it. */
 export function entryOf(packed: Buffer): Entry {

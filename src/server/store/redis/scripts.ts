@@ -13,7 +13,7 @@ import { script } from './script.js';
  * sessions of each log or '']; results are kind, epoch, n. BEHIND: packed [0, mark epoch, n].
  */
 export const APPLY = script(
-  'apply-1',
+  'apply-2',
   LOG,
   `
 local meta, idempotent, expiring = KEYS[1], KEYS[2], KEYS[3]
@@ -21,7 +21,13 @@ local room = tonumber(ARGV[3])
 local last_e, last_n, upto_e, upto_n, users, records = unpack(cmsgpack.unpack(ARGV[4]))
 local stored = redis.call('HMGET', meta, 'epoch', 'n', 'bytes')
 local mark_e, mark_n, bytes_kept = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), tonumber(stored[3] or '0')
-if lt(mark_e, mark_n, last_e, last_n) then return {cmsgpack.pack({0, mark_e, mark_n})} end
+if lt(mark_e, mark_n, last_e, last_n) then
+  local taken = redis.call('HMGET', meta, 'taken_epoch', 'taken_n')
+  if lt(tonumber(taken[1] or '0'), tonumber(taken[2] or '0'), last_e, last_n) then
+    redis.call('HSET', meta, 'taken_epoch', last_e, 'taken_n', last_n)
+  end
+  return {cmsgpack.pack({0, mark_e, mark_n})}
+end
 `,
   IDEMPOTENCY,
   `

@@ -27,7 +27,7 @@ local function release(gone, open)
 end
 `;
 
-const make = (name: string, body: string) => script(`${name}-1`, LOG, SESSIONS, DEVICES, START, body);
+const make = (name: string, body: string) => script(`${name}-2`, LOG, SESSIONS, DEVICES, START, body);
 
 /**
  * ARGV: packed session, cap, 1 to reject what is above it. Returns packed [kind, replaced, evicted, counts].
@@ -138,6 +138,9 @@ if given and log.he == 0 and log.hn == 0 and not same(given, {0, 0}) then
 end
 local set = load_devices(log)
 local start, before = open_device(log, set, sessions, id, device, hash, given)
+-- What was applied before a failover took it back was delivered then, perhaps, and comes again.
+local taken = redis.call('HMGET', META, 'taken_epoch', 'taken_n')
+if taken[1] then before = later(before, {tonumber(taken[1]), tonumber(taken[2])}) end
 log.used = now
 local current = find_session(sessions, id)
 if current then
@@ -199,7 +202,7 @@ if device then
   local clean = ARGV[8] == '1' and (was_open or device[9] == ARGV[4])
   sent(device, clean and earlier({tonumber(ARGV[6]), tonumber(ARGV[7])}, head) or head)
   device[7] = clean and not is_open(sessions, ARGV[5], ARGV[4]) and 1 or 0
-  device[8] = now
+  device[8], device[10] = now, lineage()
   save_devices(log, set)
 end
 trim(log, ENTRIES, true, acknowledged_to(set, sessions))

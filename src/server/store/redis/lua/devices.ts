@@ -1,7 +1,7 @@
 // Lua for the cursors of a user's devices: store/devices.ts and acknowledgedTo of store/retention.ts, where the log is.
 //
 //   [devices, forgotten, floor] in MessagePack, at the end of the log's record
-//   device     [name, hash, cursor epoch, n, sentTo epoch, n, clean (0|1), lastSeen, opener]
+//   device     [name, hash, cursor epoch, n, sentTo epoch, n, clean (0|1), lastSeen, opener, lineage]
 //   forgotten  [hash, cursor epoch, n], the newest last; floor: [epoch, n], or false
 //
 // The opener is the session that opened the cursor last: the close of an earlier one, repeated late, says nothing of how
@@ -17,6 +17,10 @@ local function load_devices(log)
   return cmsgpack.unpack(log.tail)
 end
 local function save_devices(log, set) log.tail = cmsgpack.pack(set) end
+-- Another one after every failover and restart of the server.
+local function lineage()
+  return string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or '', 1, 12)
+end
 local function find_device(set, name)
   for at, one in ipairs(set[1]) do if one[1] == name then return one, at end end
 end
@@ -92,20 +96,20 @@ local function open_device(log, set, sessions, session, name, hash, given)
     local start = earlier(given or returned or fresh, head)
     local past_unknown = returned ~= nil or (given ~= nil and not same(given, {0, 0}))
     local before = (past_unknown or busy) and head or start
-    set[1][#set[1] + 1] = {name, hash, start[1], start[2], before[1], before[2], 0, now, session}
+    set[1][#set[1] + 1] = {name, hash, start[1], start[2], before[1], before[2], 0, now, session, lineage()}
     forget_excess(set, sessions, name)
     return start, before
   end
   local cursor = {device[3], device[4]}
-  local before = head
-  if device[7] == 1 and not busy then before = earlier(later({device[5], device[6]}, cursor), head) end
+  local before, known = head, lineage()
+  if device[7] == 1 and device[10] == known and not busy then before = earlier(later({device[5], device[6]}, cursor), head) end
   -- A position that the client states counts as acknowledged as far as it was sent.
   if given then
     cursor = later(cursor, earlier(given, before))
     device[3], device[4] = cursor[1], cursor[2]
   end
   sent(device, before)
-  device[7], device[8], device[9] = 0, now, session
+  device[7], device[8], device[9], device[10] = 0, now, session, known
   return earlier(given or cursor, head), before
 end
 `;
