@@ -83,6 +83,8 @@ export class Claim {
   readonly #stop = new AbortController();
   /** Takes no more, but finishes what it has applied. */
   #closing = false;
+  /** A batch was given up while closing: no mark may move over it. */
+  #gaveUp = false;
   #wake: (() => void) | undefined;
   #commitsAt: number;
   #touchedAt: number;
@@ -169,7 +171,7 @@ export class Claim {
   /** The next batch: what is buffered, or nothing, where that is due. */
   #take(): Batch | undefined {
     const { clock, commitMs, idleMs, alive } = this.#parts;
-    if (!alive()) return undefined;
+    if (!alive() || this.#gaveUp) return undefined;
     const now = clock.monotonic();
     const records: IdentifiedRecord[] = [];
     const ephemeral: EphemeralRecord[] = [];
@@ -217,7 +219,10 @@ export class Claim {
         this.#goBack(outcome);
         return;
       }
-      if (this.#closing) return;
+      if (this.#closing) {
+        this.#gaveUp = true;
+        return;
+      }
       await pause(clock, wait, this.#stop.signal);
     }
   }
