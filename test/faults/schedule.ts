@@ -2,6 +2,7 @@
 // of imgo, brokers, ways between them. Within a lane whatever was broken is whole again before the next thing breaks; across
 // lanes they fall together as the seed has it.
 import { setTimeout as wait } from 'node:timers/promises';
+import type { BrokerProcess } from '../brokers/process.js';
 import { untilInSync } from '../brokers/topics.js';
 import { type FaultCluster, LINKS, type LinkName, TOPIC } from './cluster.js';
 import type { ClusterNode, Role } from './node.js';
@@ -23,6 +24,7 @@ type Fault = readonly [name: string, make: () => Promise<void>];
 const ROLES: readonly Role[] = ['comet', 'logic', 'job'];
 /** What hangs: the campaign goes on without it, and says so. */
 const BACK_MAX_MS = 60_000;
+const HEED_MS = 3_000;
 
 export class Schedule {
   readonly #options: ScheduleOptions;
@@ -91,7 +93,7 @@ export class Schedule {
     const kafka = async (): Promise<void> => {
       for (const broker of cluster.kafka.nodes) {
         if (this.#over) return;
-        await broker.end('SIGTERM');
+        await this.#stopBroker(broker);
         await broker.start();
         await this.#back(untilInSync(cluster.kafka.bootstrap, TOPIC), broker.name);
       }
@@ -100,7 +102,7 @@ export class Schedule {
       const primary = await cluster.redis.primary();
       for (const server of [...cluster.redis.servers].sort((a) => (a === primary ? 1 : -1))) {
         if (this.#over) return;
-        await server.end('SIGTERM');
+        await this.#stopBroker(server);
         if (server === primary) await this.#failover(primary.port);
         await server.start();
         await this.#back(cluster.redis.inSync(), server.name);
@@ -227,6 +229,13 @@ export class Schedule {
     await wait(cutMs);
     for (const proxy of cut) proxy.heal();
     say(`${link} is whole`);
+  }
+
+  /** Redis does not heed a SIGTERM while it writes its first file after a full copy: it is told again. */
+  async #stopBroker(broker: BrokerProcess): Promise<void> {
+    for (const until = Date.now() + BACK_MAX_MS; broker.running; ) {
+      await Promise.race([broker.end(Date.now() < until ? 'SIGTERM' : 'SIGKILL'), wait(HEED_MS)]);
+    }
   }
 
   /** Waits until something is back, as long as is reasonable. */

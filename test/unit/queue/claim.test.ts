@@ -59,3 +59,22 @@ test('a claim that closes has all that was applied committed', async () => {
   await one.close();
   expect(one.committable).toBe(2);
 });
+
+test('what is fetched while a claim closes is not handed out: what was buffered before it was not either', async () => {
+  const applied: number[] = [];
+  const first = Promise.withResolvers<void>();
+  const one = claim(async (batch) => {
+    if (batch.records[0]?.id.n === 0) await first.promise;
+    applied.push(...batch.records.map(({ id }) => id.n));
+    batch.applied(batch.records.map(({ id }) => ({ kind: 'appended', id, prev: ZERO_ID, sessions: [] })));
+  });
+  one.feed([fetched(0)]);
+  while (one.position < 1) await new Promise((resolve) => setImmediate(resolve));
+  one.feed([fetched(1)]);
+  const closed = one.close();
+  one.feed([fetched(2)]);
+  first.resolve();
+  await closed;
+  expect(applied).toEqual([0]);
+  expect(one.committable).toBe(1);
+});

@@ -108,8 +108,9 @@ export class Claim {
     return this.#position;
   }
 
-  /** What was fetched, from `expected` on. */
+  /** What was fetched, from `expected` on. Once it closes, what was buffered is gone: nothing may be handed out behind that. */
   feed(fetched: readonly Fetched[]): void {
+    if (this.#closing || this.revoked) return;
     for (const one of fetched) {
       this.#buffer.push(one);
       this.bufferedBytes += one.bytes;
