@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { type KafkaCluster, startKafka } from '../brokers/kafka.js';
 import { type RedisSentinel, startSentinel } from '../brokers/redis.js';
 import { openRedisDoor } from '../brokers/redis-door.js';
@@ -44,8 +45,10 @@ export interface ClusterOptions {
 }
 
 const LOOPBACK = '127.0.0.1';
+/** What hangs: a node is ready within seconds on a loaded machine. */
+const READY_MAX_MS = 60_000;
 
-/** Starts everything; resolves when every node is ready. */
+/** Starts everything; resolves when every node is ready. Rejects with the logs of those that are not within a minute. */
 export async function startCluster(options: ClusterOptions): Promise<FaultCluster> {
   await using started = new AsyncDisposableStack();
   const doors = ['logic', 'job'] as const;
@@ -114,7 +117,14 @@ export async function startCluster(options: ClusterOptions): Promise<FaultCluste
   started.defer(async () => void (await Promise.all(nodes.map((node) => node.end('SIGKILL')))));
 
   // The first logic makes the topic.
-  for (const role of ['logic', 'job', 'comet'] as const) await Promise.all(of(role).map((node) => node.start()));
+  for (const role of ['logic', 'job', 'comet'] as const) {
+    const limit = new AbortController();
+    const late = wait(READY_MAX_MS, undefined, { signal: limit.signal }).catch(() => undefined);
+    await Promise.race([Promise.all(of(role).map((node) => node.start())), late]);
+    limit.abort();
+    const down = of(role).filter(({ up }) => !up);
+    if (down.length > 0) throw new Error(down.map((node) => `${node.name} is not ready:\n${node.log()}`).join('\n'));
+  }
   const running = started.move();
   return { kafka, redis, nodes, of, links, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -35,7 +35,7 @@ export class ClusterNode {
   /** Starts that ended before it was ready. */
   failedStarts = 0;
   paused = false;
-  /** What earlier processes wrote to stderr, and why starts failed. */
+  /** What its processes wrote to stderr, and how they ended. */
   #log = '';
 
   constructor(options: NodeOptions) {
@@ -55,7 +55,7 @@ export class ClusterNode {
 
   /** Its stderr, the last 400,000 characters. */
   log(): string {
-    return this.#log + (this.#server?.stderr() ?? '');
+    return this.#log;
   }
 
   /** Resolves when it is ready; a start that fails is tried again until it is ended. `more`: flags of this start. */
@@ -90,7 +90,7 @@ export class ClusterNode {
     const late = setTimeout(() => server.child.kill('SIGKILL'), HEED_MS);
     const how = await server.end(signal);
     clearTimeout(late);
-    this.#keep(`${server.stderr()}-- ${signal}: ended with ${how}\n`);
+    this.#keep(`-- ${signal}: ended with ${how}\n`);
     return how;
   }
 
@@ -118,7 +118,7 @@ export class ClusterNode {
 
   async #startOnce(more: readonly string[]): Promise<void> {
     const env = { XDG_STATE_HOME: join(this.options.folder, 'state') };
-    const server = await startServer(['--config', this.#file, ...more], env, WITH_US);
+    const server = await startServer(['--config', this.#file, ...more], env, WITH_US, (text) => this.#keep(text));
     this.#server = server;
     server.child.once('exit', () => this.#ended(server));
   }
@@ -127,7 +127,7 @@ export class ClusterNode {
   #ended(server: RunningServer): void {
     if (this.#server !== server) return;
     this.#server = undefined;
-    this.#keep(`${server.stderr()}-- ended by itself\n`);
+    this.#keep('-- ended by itself\n');
     if (this.#wanted) void this.start();
   }
 

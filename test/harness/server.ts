@@ -30,12 +30,13 @@ export interface RunningServer {
 
 /**
  * Starts `imgo serve --json …`; resolves when it takes connections. Rejects with its stderr when it ends before.
- * `through`: a program that becomes the server, and its arguments.
+ * `through`: a program that becomes the server, and its arguments. `says`: is given what it writes to stderr.
  */
 export async function startServer(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
   through: readonly string[] = [],
+  says: (text: string) => void = () => undefined,
 ): Promise<RunningServer> {
   const [program = LAUNCHER, ...rest] = [...through, LAUNCHER, 'serve', '--json', ...args];
   const child = spawn(program, rest, {
@@ -44,6 +45,7 @@ export async function startServer(
   });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
+    says(chunk.toString());
     stderr = (stderr + chunk.toString()).slice(-200_000);
   });
   // A campaign that breaks off leaves no server behind.
