@@ -15,6 +15,7 @@ import { openEngines } from './assemble/engines.js';
 import { Failures } from './assemble/failures.js';
 import { goimNodes, openHttp } from './assemble/http.js';
 import { chooseMode, type Mode } from './assemble/mode.js';
+import { TcpMemory } from './assemble/tcp-memory.js';
 import { once, runAll, type Undo } from './assemble/undo.js';
 import { keepUp } from './assemble/upkeep.js';
 import { type Clock, pause, systemClock } from './clock.js';
@@ -271,6 +272,8 @@ class Assembly {
     });
     this.#comets = comets;
     this.#undo.push(() => comets.stop(this.#config.shutdownTimeoutMs));
+    const memory = new TcpMemory(this.#clock, this.#options.log);
+    this.#undo.push(() => memory.stop());
   }
 
   async #holdLease(): Promise<void> {
