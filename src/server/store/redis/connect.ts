@@ -39,6 +39,8 @@ export interface RedisLink extends AsyncDisposable {
   command(name: string, ...args: readonly Argument[]): Promise<unknown>;
   /** Every server that takes writes. */
   primaries(): readonly Redis[];
+  /** Grows when what was asked for is sent: as long as it stays the same, who asks the same may share a question. */
+  readonly turn: number;
 }
 
 const RECONNECT_MS = 50;
@@ -53,7 +55,7 @@ export async function connectRedis(options: ConnectOptions): Promise<RedisLink> 
   const target = parseRedisUrl(options.url);
   const client = target.kind === 'cluster' ? clusterClient(target, options) : serverClient(target, options);
   await firstReady(client, target, options);
-  return new Link(client, target.shown);
+  return new Link(client, target.shown, options.clock);
 }
 
 function commonOptions(target: RedisTarget, options: ConnectOptions): RedisOptions {
@@ -181,11 +183,14 @@ function firstReady(client: Redis | Cluster, target: RedisTarget, options: Conne
 
 class Link implements RedisLink {
   readonly address: string;
+  turn = 0;
   readonly #client: Redis | Cluster;
-  #corked: readonly { uncork(): void }[] | undefined;
+  readonly #clock: Clock;
+  #corked = false;
 
-  constructor(client: Redis | Cluster, address: string) {
+  constructor(client: Redis | Cluster, address: string, clock: Clock) {
     this.#client = client;
+    this.#clock = clock;
     this.address = address;
   }
 
@@ -219,16 +224,17 @@ class Link implements RedisLink {
     return this.#client.callBuffer(name, ...args);
   }
 
-  /** What is sent in one turn is one write a server. */
+  /** What is sent in one turn of the event loop is one write a server: a write costs more than the script that it carries. */
   #cork(): void {
-    if (this.#corked !== undefined) return;
+    if (this.#corked) return;
     const streams = this.primaries().flatMap(({ stream }) =>
       stream === undefined || stream.destroyed ? [] : [stream],
     );
     for (const stream of streams) stream.cork();
-    this.#corked = streams;
-    process.nextTick(() => {
-      this.#corked = undefined;
+    this.#corked = true;
+    this.#clock.soon(() => {
+      this.#corked = false;
+      this.turn++;
       for (const stream of streams) stream.uncork();
     });
   }
