@@ -83,6 +83,7 @@ test('every flag is read in its own unit', () => {
     workers: 3,
     perProcess: 900,
     addresses: '127.0.8.0/24',
+    reconnect: false,
     settings: ['limits.handshake=9s'],
   });
 });
