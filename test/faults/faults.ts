@@ -4,7 +4,7 @@
 //   --seed N   --pushes 200000   --clients 3000   --rate 600 (pushes a second)   --minutes 30 (in all)
 //   --pause 30 (seconds of a stop)   --cut 12 (of a partition)   --faults kill,stop-redis,partition-job,rolling,topic (all)
 //   --rounds N (of every fault once; as many as the pushes take)   --calm 6 (seconds between two faults of a lane, at most)
-//   --deaths 3 (of each role alone, before: how long that is felt)
+//   --deaths 3 (of each role alone, before: how long that is felt)   --keep (journals and logs, also when all is well)
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +38,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: 'Infinity' },
     calm: { type: 'string', default: '6' },
     deaths: { type: 'string', default: '3' },
+    keep: { type: 'boolean', default: false },
   },
 });
 const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.clients, values.rate].map(Number) as [
@@ -83,7 +84,7 @@ try {
   process.exitCode = 1;
 } finally {
   clearTimeout(watchdog);
-  if (process.exitCode === 0) rmSync(folder, { recursive: true, force: true });
+  if (process.exitCode === 0 && !values.keep) rmSync(folder, { recursive: true, force: true });
   else say(`journals and logs are in ${folder}`);
 }
 process.exit();
