@@ -25,8 +25,9 @@ export interface JobOptions {
   readonly maxUnackedBytes?: number;
   /** Keeps what the store cannot, durably; called before such a record is skipped. */
   readonly deadLetter?: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
-  /** The cause of a batch that comes again. */
+  /** The cause of a batch that comes again; and that one was applied. */
   readonly onFailure?: (cause: unknown) => void;
+  readonly onApplied?: () => void;
 }
 
 export interface Job {
@@ -65,6 +66,7 @@ export function createJob(options: JobOptions): Job {
       applier.sought(applied);
       return applied.seek;
     }
+    options.onApplied?.();
     batch.applied(applied.outcomes);
     countOutcomes(applied.outcomes);
     const turn = inOrder.then(async () => {
