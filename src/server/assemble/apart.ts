@@ -57,7 +57,7 @@ export async function openApart(
     registry,
     queue,
     deadLetter: (record, cause) => queue.deadLetter(record, cause),
-    problems: () => [watch.health().failure, queue.trouble].flatMap((trouble) => trouble?.code ?? []),
+    problems: () => [watch.health().failure, queue.problem].flatMap((problem) => problem?.code ?? []),
   };
 }
 
