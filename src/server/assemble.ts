@@ -341,7 +341,7 @@ class Assembly {
 
   /** Codes of what keeps this process from its work. */
   #problems(): readonly string[] {
-    return [...(this.#comets?.problems() ?? []), ...this.#missing()];
+    return [...new Set([...(this.#comets?.problems() ?? []), ...this.#missing()])];
   }
 
   /** Of what it works with. */
@@ -349,7 +349,7 @@ class Assembly {
     const found: string[] = [];
     if (this.#cluster?.logics?.reachable === false) found.push('logic_unreachable');
     const health = this.#engines?.buckets.health();
-    if (health?.writable === false) found.push(health.code ?? 'store_failed');
+    if (health?.writable === false) found.push(health.failure?.code ?? health.code ?? 'store_failed');
     found.push(...(this.#engines?.problems?.() ?? []));
     return found;
   }

@@ -1,6 +1,7 @@
 // The queue on a Kafka that fails: answers that are cut, leaders that move, brokers that die. Whatever was answered with an id
 // is in the topic under that id, once, and in the order in which it was accepted; what was not is there at most once.
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { setTimeout as wait } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ImgoError } from '../../src/protocol/errors.js';
 import type { MessageId } from '../../src/protocol/ids.js';
 import { decodeParcel } from '../../src/server/queue/kafka/format.js';
@@ -8,10 +9,12 @@ import type { Queue } from '../../src/server/queue/queue.js';
 import { bucketOf } from '../../src/server/store/bucket.js';
 import { isProduce, type KafkaCluster, startKafka } from './kafka.js';
 import { EPOCH, openQueue, record } from './kafka-queue.js';
+import { uniquePrefix } from './shared.js';
 import { kafkaAt, leaderOf, moveLeader } from './topics.js';
 
-const TOPIC = 'pushes';
 const PARTITIONS = 4;
+/** Between two pushes of a user: what was accepted is read and compared in the end. */
+const PAUSE_MS = 3;
 let stack: AsyncDisposableStack;
 beforeEach(() => {
   stack = new AsyncDisposableStack();
@@ -24,18 +27,18 @@ interface Stored {
 }
 
 /** All of the topic, by log, in the order of the offsets; `expected` records of it. */
-async function stored(kafka: KafkaCluster): Promise<ReadonlyMap<string, readonly Stored[]>> {
+async function stored(kafka: KafkaCluster, topic: string): Promise<ReadonlyMap<string, readonly Stored[]>> {
   const client = kafkaAt(kafka.bootstrap);
   const admin = client.admin();
   await admin.connect();
-  const ends = await admin.fetchTopicOffsets(TOPIC);
+  const ends = await admin.fetchTopicOffsets(topic);
   await admin.disconnect();
   const left = new Set(ends.filter(({ high }) => high !== '0').map(({ partition }) => partition));
-  const byLog = new Map<string, Stored[]>();
-  if (left.size === 0) return byLog;
+  const byLog = new Map<string, Map<number, Stored>>();
+  if (left.size === 0) return new Map();
   const consumer = client.consumer({ groupId: `read-${Math.random()}`, maxWaitTimeInMs: 50 });
   await consumer.connect();
-  await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
+  await consumer.subscribe({ topic, fromBeginning: true });
   await new Promise<void>((resolve) => {
     void consumer.run({
       autoCommit: false,
@@ -43,11 +46,9 @@ async function stored(kafka: KafkaCluster): Promise<ReadonlyMap<string, readonly
         for (const { offset, value } of batch.messages) {
           const { logs, payload } = decodeParcel(value as Buffer);
           for (const log of logs) {
-            const list = byLog.get(log) ?? [];
-            if (!list.some((one) => one.offset === Number(offset))) {
-              list.push({ offset: Number(offset), body: Buffer.from(payload).toString() });
-            }
-            byLog.set(log, list);
+            const entries = byLog.get(log) ?? new Map<number, Stored>();
+            entries.set(Number(offset), { offset: Number(offset), body: Buffer.from(payload).toString() });
+            byLog.set(log, entries);
           }
         }
         const end = ends.find(({ partition }) => partition === batch.partition)?.high ?? '0';
@@ -57,7 +58,7 @@ async function stored(kafka: KafkaCluster): Promise<ReadonlyMap<string, readonly
     });
   });
   await consumer.disconnect();
-  return byLog;
+  return new Map([...byLog].map(([log, entries]) => [log, [...entries.values()]]));
 }
 
 /** Pushes to sixteen users, one behind the other for each, until told to stop; knows what became of each push. */
@@ -81,8 +82,9 @@ class Load {
         const code = error instanceof ImgoError ? error.code : String(error);
         if (code === 'outcome_unknown') this.unknown.add(body);
         else this.refused.set(body, code);
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await wait(20);
       }
+      await wait(PAUSE_MS);
     }
   }
 
@@ -97,8 +99,8 @@ class Load {
     await expect.poll(() => this.accepted.size).toBeGreaterThanOrEqual(goal);
   }
 
-  async check(kafka: KafkaCluster): Promise<void> {
-    const byLog = await stored(kafka);
+  async check(kafka: KafkaCluster, topic: string): Promise<void> {
+    const byLog = await stored(kafka, topic);
     const found = new Map<string, number>();
     for (const [log, entries] of byLog) {
       const numbers: number[] = [];
@@ -116,88 +118,102 @@ class Load {
 }
 
 async function loaded(kafka: KafkaCluster, replication: number, deliveryMs?: number) {
-  const topic = { topic: TOPIC, partitions: PARTITIONS, replication, create: true };
+  const name = uniquePrefix();
+  const topic = { topic: name, partitions: PARTITIONS, replication, create: true };
   const queue = stack.use(
-    await openQueue(kafka.bootstrap, TOPIC, { topic, ...(deliveryMs === undefined ? {} : { deliveryMs }) }),
+    await openQueue(kafka.bootstrap, name, { topic, ...(deliveryMs === undefined ? {} : { deliveryMs }) }),
   );
   const users = Array.from({ length: 16 }, (_, user) => bucketOf(record(`u${user}`, '').log) % PARTITIONS);
   expect(new Set(users).size).toBe(PARTITIONS);
   const load = new Load(queue);
   await load.more(100);
-  return { queue, load };
+  return { queue, load, topic: name };
 }
 
-test('answers that are cut after the append cost nothing: each push is there once, under the id that it got', async () => {
-  const kafka = stack.use(await startKafka({ proxied: true }));
-  const { load, queue } = await loaded(kafka, 1);
-  for (let round = 0; round < 10; round++) {
-    await kafka.proxies[0]?.cutAnswer(isProduce);
-    await load.more(50);
-  }
-  await load.stop();
-  expect(load.unknown.size + load.refused.size).toBe(0);
-  expect(queue.stats().counters?.retries).toBeGreaterThanOrEqual(10);
-  await load.check(kafka);
-});
+describe('one broker', () => {
+  let kafka: KafkaCluster;
+  beforeAll(async () => {
+    kafka = await startKafka({ proxied: true });
+  });
+  afterAll(() => kafka[Symbol.asyncDispose]());
 
-test('a push whose answer does not come in time is unknown, those after it go on under a new producer id', async () => {
-  const kafka = stack.use(await startKafka({ proxied: true }));
-  const { load, queue } = await loaded(kafka, 1, 1_000);
-  for (let round = 0; round < 3; round++) {
-    const before = load.unknown.size;
-    kafka.proxies[0]?.stall(['answers']);
-    await expect.poll(() => load.unknown.size).toBeGreaterThan(before);
-    kafka.proxies[0]?.heal();
-    await load.more(100);
-  }
-  await load.stop();
-  expect(queue.stats().counters?.identities).toBeGreaterThan(1);
-  await load.check(kafka);
-});
-
-test('a leader that moves while its answers are cut neither loses nor doubles a push', async () => {
-  const kafka = stack.use(await startKafka({ nodes: 3, proxied: true }));
-  const { load } = await loaded(kafka, 3);
-  for (let round = 0; round < 3; round++) {
-    for (let partition = 0; partition < PARTITIONS; partition++) {
-      const leader = await leaderOf(kafka.bootstrap, TOPIC, partition);
-      const cut = kafka.proxies[leader - 1]?.cutAnswer(isProduce);
-      await Promise.all([cut, moveLeader(kafka.bootstrap, TOPIC, partition)]);
-      await load.more(20);
+  test('answers that are cut after the append cost nothing: each push is there once, under the id that it got', async () => {
+    const { load, queue, topic } = await loaded(kafka, 1);
+    for (let round = 0; round < 10; round++) {
+      await kafka.proxies[0]?.cutAnswer(isProduce);
+      await load.more(50);
     }
-  }
-  await load.stop();
-  expect([...load.unknown, ...load.refused]).toEqual([]);
-  await load.check(kafka);
+    await load.stop();
+    expect(load.unknown.size + load.refused.size).toBe(0);
+    expect(queue.stats().counters?.retries).toBeGreaterThanOrEqual(10);
+    await load.check(kafka, topic);
+  });
+
+  test('a push whose answer does not come in time is unknown, those after it go on under a new producer id', async () => {
+    const { load, queue, topic } = await loaded(kafka, 1, 1_000);
+    for (let round = 0; round < 3; round++) {
+      const before = load.unknown.size;
+      kafka.proxies[0]?.stall(['answers']);
+      await expect.poll(() => load.unknown.size).toBeGreaterThan(before);
+      kafka.proxies[0]?.heal();
+      await load.more(100);
+    }
+    await load.stop();
+    expect(queue.stats().counters?.identities).toBeGreaterThan(1);
+    await load.check(kafka, topic);
+  });
+
+  test('while the only broker is away pushes are refused, none is half accepted, and it goes on by itself', async () => {
+    // No proxy before it: what cannot be sent is not under way.
+    const kafka = stack.use(await startKafka());
+    const { load, queue, topic } = await loaded(kafka, 1, 1_500);
+    await kafka.nodes[0]?.end('SIGKILL');
+    await expect
+      .poll(() => [...load.refused.values()].filter((code) => code === 'kafka_unreachable').length)
+      .toBeGreaterThan(20);
+    expect(queue.trouble?.code).toBe('kafka_unreachable');
+    await kafka.nodes[0]?.start();
+    await load.more(100);
+    expect(queue.trouble).toBeUndefined();
+    await load.stop();
+    // Only what was on its way when it died can be unknown: a batch of each partition.
+    expect(load.unknown.size).toBeLessThanOrEqual(16);
+    await load.check(kafka, topic);
+  });
 });
 
-test('brokers that are killed and come back, one after the other, cost nothing that was accepted', async () => {
-  const kafka = stack.use(await startKafka({ nodes: 3 }));
-  const { load } = await loaded(kafka, 3, 30_000);
-  for (const node of kafka.nodes) {
-    await node.end('SIGKILL');
-    await load.more(100);
-    await node.start();
-    await load.more(100);
-  }
-  await load.stop();
-  expect([...load.unknown, ...load.refused]).toEqual([]);
-  await load.check(kafka);
-});
+describe('three brokers', () => {
+  let kafka: KafkaCluster;
+  beforeAll(async () => {
+    kafka = await startKafka({ nodes: 3, proxied: true });
+  });
+  afterAll(() => kafka[Symbol.asyncDispose]());
 
-test('while the only broker is away pushes are refused, none is half accepted, and it goes on by itself', async () => {
-  const kafka = stack.use(await startKafka());
-  const { load, queue } = await loaded(kafka, 1, 1_500);
-  await kafka.nodes[0]?.end('SIGKILL');
-  await expect
-    .poll(() => [...load.refused.values()].filter((code) => code === 'kafka_unreachable').length)
-    .toBeGreaterThan(20);
-  expect(queue.trouble?.code).toBe('kafka_unreachable');
-  await kafka.nodes[0]?.start();
-  await load.more(100);
-  expect(queue.trouble).toBeUndefined();
-  await load.stop();
-  // Only what was on its way when it died can be unknown: a batch of each partition.
-  expect(load.unknown.size).toBeLessThanOrEqual(16);
-  await load.check(kafka);
+  test('a leader that moves while its answers are cut neither loses nor doubles a push', async () => {
+    const { load, topic } = await loaded(kafka, 3);
+    for (let round = 0; round < 3; round++) {
+      for (let partition = 0; partition < PARTITIONS; partition++) {
+        const leader = await leaderOf(kafka.bootstrap, topic, partition);
+        const cut = kafka.proxies[leader - 1]?.cutAnswer(isProduce);
+        await Promise.all([cut, moveLeader(kafka.bootstrap, topic, partition)]);
+        await load.more(20);
+      }
+    }
+    await load.stop();
+    expect([...load.unknown, ...load.refused]).toEqual([]);
+    await load.check(kafka, topic);
+  });
+
+  test('brokers that are killed and come back, one after the other, cost nothing that was accepted', async () => {
+    const { load, topic } = await loaded(kafka, 3, 30_000);
+    for (const node of kafka.nodes) {
+      await node.end('SIGKILL');
+      await load.more(100);
+      await node.start();
+      await load.more(100);
+    }
+    await load.stop();
+    expect([...load.unknown, ...load.refused]).toEqual([]);
+    await load.check(kafka, topic);
+  });
 });

@@ -1,4 +1,4 @@
-// Pushes of every kind over HTTP to whichever logic answers, at a steady pace, each with a line in the journal of what became
+// Pushes of every kind, alone and in batches, over HTTP to whichever logic answers, at a steady pace, each with a line in the journal of what became
 // of it: accepted under an id, refused (then it must never arrive), or unknown (then it may). A push with an idempotency key
 // is asked again until its fate is known, as its caller would.
 import { setTimeout as wait } from 'node:timers/promises';
@@ -24,19 +24,44 @@ const REFUSED_MS = 50;
 /** One with a key is asked about for so long. */
 const PATIENCE_MS = 90_000;
 
+/** Of requests: so many are batches, of so many pushes. */
+const BATCHES = 0.2;
+const BATCH = 20;
+
 interface Push {
   /** `user:1`, `room:r`, `all`: one, or several users. */
   readonly to: readonly string[];
   readonly message: string;
   readonly ephemeral: boolean;
+}
+
+/** What is asked at once: a push, or a batch of them. */
+interface Request {
+  readonly pushes: readonly Push[];
   readonly key: string | undefined;
 }
 
-/** What a push is answered, by target. */
+/** One target of one push. */
+interface Aim {
+  readonly push: Push;
+  readonly to: string;
+}
+
+/** What an aim is answered. */
 type Fate = Pick<PusherLine, 'outcome' | 'id' | 'code'> & {
   /** Asking again changes nothing. */
   readonly final?: boolean;
 };
+
+/** Of an answer, or of a line of one. */
+interface Said {
+  readonly id?: string | null;
+  readonly ids?: Readonly<Record<string, string | null>>;
+  readonly errors?: Readonly<Record<string, string>>;
+  readonly code?: string;
+  readonly retryable?: boolean;
+  readonly error?: { readonly code: string; readonly retryable?: boolean };
+}
 
 export class Load {
   readonly #options: LoadOptions;
@@ -59,10 +84,10 @@ export class Load {
     this.#perSecond = perSecond;
     const worker = async (): Promise<void> => {
       while (!enough() && !this.#ends.signal.aborted) {
-        const push = this.#next();
+        const request = this.#next();
         await this.#due();
-        const refused = await this.#settle(push);
-        this.done++;
+        const refused = await this.#settle(request);
+        this.done += request.pushes.length;
         if (refused) await wait(REFUSED_MS);
       }
     };
@@ -79,7 +104,16 @@ export class Load {
     if (ahead > 5) await wait(ahead);
   }
 
-  #next(): Push {
+  #next(): Request {
+    const { random, seed } = this.#options;
+    const batch = random() < BATCHES;
+    const keyed = random() < 0.25;
+    const first = this.#no + 1;
+    const pushes = Array.from({ length: batch ? BATCH : 1 }, () => this.#push(!keyed));
+    return { pushes, key: keyed ? `k${seed}-${first}` : undefined };
+  }
+
+  #push(maybeEphemeral: boolean): Push {
     const { random, seed, users, rooms } = this.#options;
     const no = ++this.#no;
     const one = (from: readonly string[]): string => from[Math.floor(random() * from.length)] ?? '';
@@ -94,15 +128,14 @@ export class Load {
             ? [`room:${one(rooms)}`]
             : ['all'];
     const text = '订单 🚚 طلب '.repeat(Math.floor(random() * 8));
-    const ephemeral = random() < 0.05;
-    const key = !ephemeral && random() < 0.25 ? `k${seed}-${no}` : undefined;
-    return { to, message: JSON.stringify({ no, text, seed }), ephemeral, key };
+    const ephemeral = maybeEphemeral && random() < 0.07;
+    return { to, message: JSON.stringify({ no, text, seed }), ephemeral };
   }
 
-  /** Writes a line for each target. Answers whether it was refused. */
-  async #settle(push: Push): Promise<boolean> {
-    const fates = await this.#fates(push);
-    for (const [to, { final: _, ...fate }] of fates) {
+  /** Writes a line for each aim. Answers whether something was refused. */
+  async #settle(request: Request): Promise<boolean> {
+    const fates = await this.#fates(request);
+    for (const [{ push, to }, { final: _, ...fate }] of fates) {
       const line: PusherLine = { ...fingerprint(push.message), to, ...fate };
       this.#options.journal.write(push.ephemeral ? { ...line, ephemeral: true } : line);
       this.counts[fate.outcome]++;
@@ -112,17 +145,18 @@ export class Load {
     return [...fates.values()].some(({ outcome }) => outcome !== 'accepted');
   }
 
-  async #fates(push: Push): Promise<ReadonlyMap<string, Fate>> {
+  async #fates(request: Request): Promise<ReadonlyMap<Aim, Fate>> {
+    const aims = request.pushes.flatMap((push) => push.to.map((to): Aim => ({ push, to })));
     const until = performance.now() + PATIENCE_MS;
-    /** Targets that an earlier attempt may have reached. */
-    const maybe = new Set<string>();
+    /** What an earlier attempt may have reached. */
+    const maybe = new Set<Aim>();
     for (;;) {
-      const fates = await this.#ask(push);
-      for (const [to, { outcome }] of fates) if (outcome === 'unknown') maybe.add(to);
+      const fates = await this.#ask(request, aims);
+      for (const [aim, { outcome }] of fates) if (outcome === 'unknown') maybe.add(aim);
       const settled = [...fates.values()].every(({ outcome, final }) => outcome === 'accepted' || final === true);
-      if (settled || push.key === undefined || performance.now() > until || this.#ends.signal.aborted) {
-        for (const [to, fate] of fates) {
-          if (fate.outcome === 'refused' && maybe.has(to)) fates.set(to, { ...fate, outcome: 'unknown' });
+      if (settled || request.key === undefined || performance.now() > until || this.#ends.signal.aborted) {
+        for (const [aim, fate] of fates) {
+          if (fate.outcome === 'refused' && maybe.has(aim)) fates.set(aim, { ...fate, outcome: 'unknown' });
         }
         return fates;
       }
@@ -130,30 +164,26 @@ export class Load {
     }
   }
 
-  async #ask({ to, message, ephemeral, key }: Push): Promise<Map<string, Fate>> {
-    const all = (fate: Fate): Map<string, Fate> => new Map(to.map((each) => [each, fate]));
+  async #ask({ pushes, key }: Request, aims: readonly Aim[]): Promise<Map<Aim, Fate>> {
+    const all = (fate: Fate): Map<Aim, Fate> => new Map(aims.map((aim) => [aim, fate]));
     const logics = this.#options.logics();
     const base = logics[Math.floor(this.#options.random() * logics.length)];
     if (base === undefined) return all({ outcome: 'refused', code: 'nobody' });
-    const body = `{"to":${targetOf(to)},"message":${message}${ephemeral ? ',"ttl":0' : ''}}`;
+    const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key };
+    const path = pushes.length === 1 ? '/v1/push' : '/v1/push/batch';
     try {
-      const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key };
-      const answer = await call(`${base}/v1/push`, 'POST', body, headers, ANSWER_MS);
-      const said = JSON.parse(answer.body) as {
-        id?: string | null;
-        ids?: Record<string, string | null>;
-        errors?: Record<string, string>;
-        code?: string;
-        retryable?: boolean;
-      };
-      if (answer.status === 504) return all({ outcome: 'unknown', code: said.code ?? '504' });
+      const answer = await call(`${base}${path}`, 'POST', pushes.map(bodyOf).join('\n'), headers, ANSWER_MS);
+      const lines = answer.body.trimEnd().split('\n');
+      const said = lines.map((line) => JSON.parse(line) as Said);
+      const [first] = said;
+      if (answer.status === 504) return all({ outcome: 'unknown', code: first?.code ?? '504' });
       if (answer.status !== 200) {
-        const final = said.retryable === false;
-        return all({ outcome: 'refused', code: said.code ?? `${answer.status}`, final });
+        const code = first?.code ?? `${answer.status}`;
+        return all({ outcome: 'refused', code, final: first?.retryable === false });
       }
-      if (said.ids === undefined) return all(accepted(said.id));
-      const { ids, errors = {} } = said;
-      return new Map(to.map((each) => [each, fateOf(each.slice('user:'.length), ids, errors)]));
+      const fates = new Map<Aim, Fate>();
+      for (const aim of aims) fates.set(aim, fateOf(aim, said[pushes.indexOf(aim.push)]));
+      return fates;
     } catch (error) {
       const { code = String(error) } = error as NodeJS.ErrnoException;
       // Nothing was sent.
@@ -163,15 +193,26 @@ export class Load {
   }
 }
 
+function fateOf({ push, to }: Aim, said: Said | undefined): Fate {
+  if (said === undefined) return { outcome: 'unknown', code: 'unanswered' };
+  if (said.error !== undefined) return failed(said.error.code, said.error.retryable === false);
+  if (push.to.length === 1 && said.ids === undefined) return accepted(said.id);
+  const user = to.slice('user:'.length);
+  const code = said.errors?.[user];
+  if (code !== undefined) return failed(code, false);
+  return Object.hasOwn(said.ids ?? {}, user) ? accepted(said.ids?.[user]) : { outcome: 'unknown', code: 'unanswered' };
+}
+
 function accepted(id: string | null | undefined): Fate {
   return typeof id === 'string' ? { outcome: 'accepted', id } : { outcome: 'accepted' };
 }
 
-function fateOf(user: string, ids: Record<string, string | null>, errors: Record<string, string>): Fate {
-  const code = errors[user];
-  if (code === undefined)
-    return Object.hasOwn(ids, user) ? accepted(ids[user]) : { outcome: 'unknown', code: 'unanswered' };
-  return { outcome: code === 'outcome_unknown' ? 'unknown' : 'refused', code };
+function failed(code: string, final: boolean): Fate {
+  return code === 'outcome_unknown' ? { outcome: 'unknown', code } : { outcome: 'refused', code, final };
+}
+
+function bodyOf({ to, message, ephemeral }: Push): string {
+  return `{"to":${targetOf(to)},"message":${message}${ephemeral ? ',"ttl":0' : ''}}`;
 }
 
 function targetOf(to: readonly string[]): string {

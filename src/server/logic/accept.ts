@@ -61,8 +61,8 @@ export class Acceptor {
   readonly #buckets: Pick<Buckets, 'health'>;
   readonly #clock: Clock;
   readonly #options: LogicOptions;
-  /** The store failed for good: what is accepted now would wait for nothing. A full one is not failed, it refuses by itself. */
-  #failed = false;
+  /** The store failed: what is accepted now would wait for nothing. A full one is not failed, it refuses by itself. */
+  #failure: ImgoError | undefined;
   /** In the order of their deadlines: all have the same time. */
   readonly #pending = new Set<Pending>();
   readonly #timer: Timer;
@@ -78,8 +78,8 @@ export class Acceptor {
     this.#clock = parts.clock;
     this.#options = parts.options;
     this.#timer = this.#clock.every(LOOK_MS, () => {
-      const { writable, code } = this.#buckets.health();
-      this.#failed = !writable && code === 'store_failed';
+      const { writable, code, failure = new ImgoError('store_failed') } = this.#buckets.health();
+      this.#failure = !writable && code === 'store_failed' ? failure : undefined;
       this.#expire();
     });
   }
@@ -131,7 +131,7 @@ export class Acceptor {
 
   /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
   #accept<T>(log: LogName, request: PushRequest, scope: string, answer: (id: MessageId | undefined) => T): Promise<T> {
-    if (this.#failed) return Promise.reject(this.refused(new ImgoError('store_failed')));
+    if (this.#failure !== undefined) return Promise.reject(this.refused(this.#failure));
     if (request.ttlMs !== 0) return this.#within(this.#queue.accept(this.#record(log, request, scope)), answer);
     if (request.idempotencyKey !== undefined) {
       const detail = 'what is never stored cannot have an idempotency key';

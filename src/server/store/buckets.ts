@@ -10,6 +10,7 @@
  *   readable. So with "register, then read" on the other side a message is notified or read, never neither.
  * - Bounds: retention holds per log (messages, bytes, age); devices a user, idempotency bytes are capped.
  */
+import type { ImgoError } from '../../protocol/errors.js';
 import type { DeviceId, LogName, MessageId, NodeId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
 
 /** Number of buckets; bucket = hash(log) mod BUCKETS (store/bucket.ts), fixed for ever. */
@@ -212,6 +213,8 @@ export interface StoreHealth {
   readonly writable: boolean;
   /** The error code to refuse accepts with, when not writable. */
   readonly code?: 'store_full' | 'store_failed';
+  /** What failed, where there is more to say than `store_failed`: the store is outside, and may come back. */
+  readonly failure?: ImgoError | undefined;
   readonly freeBytes?: number;
   readonly usedBytes: number;
   /** Counters by name, monotonic: trimmed_acknowledged, trimmed_expired, trimmed_cap, devices_forgotten, … */

@@ -30,8 +30,8 @@ export function registerProbes(scope: FastifyInstance, context: RouteContext): v
     { schema: { summary: 'Pushes can be accepted', tags, response: { 200: ready, 503: ready } } },
     async (_request, reply) => {
       const reasons: string[] = [];
-      const { writable, code } = context.buckets.health();
-      if (!writable) reasons.push(code ?? 'store_full');
+      const { writable, code, failure } = context.buckets.health();
+      if (!writable) reasons.push(failure?.code ?? code ?? 'store_full');
       if (context.stopped.aborted) reasons.push('shutting_down');
       reasons.push(...(context.problems?.() ?? []).filter((problem) => !reasons.includes(problem)));
       await context.registry.comets().catch(() => reasons.push('registry'));

@@ -52,7 +52,7 @@ export interface RedisBucketsParts {
   readonly room: IdempotencyRoom;
   readonly upkeep: Upkeep;
   /** Memory of Redis. */
-  readonly memory: () => Pick<StoreHealth, 'writable' | 'code' | 'freeBytes' | 'usedBytes'>;
+  readonly memory: () => Omit<StoreHealth, 'counters'>;
 }
 
 export class RedisBuckets implements Buckets {

@@ -35,12 +35,6 @@ interface Seen {
   readonly durable: boolean;
 }
 
-/** Whether Redis answers now, and its memory. */
-export interface RedisHealth extends Omit<StoreHealth, 'counters'> {
-  /** undefined: it answers. */
-  readonly failure: ImgoError | undefined;
-}
-
 /** Called with a lineage that was not seen before; a rejection has it called again. */
 export type LineageListener = (lineage: string) => Promise<unknown>;
 
@@ -83,7 +77,7 @@ export class RedisWatch implements Disposable {
     ];
   }
 
-  health(): RedisHealth {
+  health(): Omit<StoreHealth, 'counters'> {
     let usedBytes = 0;
     let freeBytes: number | undefined;
     for (const { usedBytes: used, maxBytes } of this.#seen) {
@@ -115,8 +109,7 @@ export class RedisWatch implements Disposable {
       await this.#tell();
     } catch (cause) {
       const error = asRedisError(cause, this.#link.address);
-      this.#failure =
-        error instanceof ImgoError ? error : new ImgoError('internal', { detail: error.message }, { cause });
+      this.#failure = error instanceof ImgoError ? error : new ImgoError('store_failed', {}, { cause });
       this.#failed++;
       if (this.#failed % SILENT_LOOKS === 0) this.#link.renew();
     } finally {
