@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
 import type { NodeId } from '../protocol/ids.js';
+import { isAway } from './assemble/away.js';
 import { type Cluster, enterCluster } from './assemble/cluster.js';
 import { type Comets, startComets, workerCount } from './assemble/comets.js';
 import type { Engines } from './assemble/engine-set.js';
@@ -77,21 +78,33 @@ export interface StartOptions {
   readonly engines?: Engines;
 }
 
+/** Before a start that found something away is begun anew. */
+const AGAIN_MS = 1_000;
+
 /**
- * Starts the roles of this process.
+ * Starts the roles of this process. What is away is waited for, whenever in the course of it that is found.
  * @throws ImgoError data_locked, data_newer, data_damaged, key_required, key_invalid, cluster_key_invalid, port_in_use, what
  * the engines throw, and the system's errors
  */
 export async function startServer(config: Config, options: StartOptions): Promise<RunningServer> {
-  const assembly = new Assembly(config, options);
-  try {
-    await assembly.start();
-    return assembly.running();
-  } catch (error) {
-    await assembly
-      .stop()
-      .catch((late: unknown) => options.log.warn({ error: String(late) }, 'not all could be closed'));
-    throw error;
+  const { log, signal, clock = systemClock } = options;
+  for (;;) {
+    const assembly = new Assembly(config, options);
+    try {
+      await assembly.start();
+      return assembly.running();
+    } catch (error) {
+      await assembly.stop().catch((late: unknown) => log.warn({ error: String(late) }, 'not all could be closed'));
+      if (!isAway(error)) throw error;
+      const { code, message: why } = error;
+      log.warn({ code, why }, 'what this process needs went away while it started');
+      const { http } = config.listen;
+      const probes =
+        http === undefined ? undefined : await startProbes(http, () => [code], config.roles.includes('logic'));
+      await pause(clock, AGAIN_MS, signal);
+      await probes?.stop();
+      if (signal?.aborted) throw new ImgoError('interrupted', {}, { cause: error });
+    }
   }
 }
 

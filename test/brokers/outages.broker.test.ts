@@ -141,7 +141,13 @@ test('Redis that goes away is named, pushes are refused, and all goes on when it
   await expect.poll(() => missing(logic), BACK).toEqual(['redis_unreachable', 'registry']);
   await expect.poll(() => missing(job), BACK).toEqual(['redis_unreachable']);
   await expect.poll(() => push('nobody'), BACK).toEqual({ status: 503, code: 'redis_unreachable', again: '1' });
+  // Whoever starts meanwhile waits, though a logic answers it; and does not end.
+  await comet.end('SIGKILL');
+  const starting = comet.start();
+  await expect.poll(() => comet.log(), BACK).toContain('what this process needs went away while it started');
   await redis.process.start();
+  await starting;
+  expect(comet.failedStarts, comet.log()).toBe(0);
   for (const node of [logic, job, comet]) await expect.poll(() => missing(node), BACK).toEqual([]);
   await until('a push is accepted', () => api.push({ user: 'ben' }, 'after').then(Boolean, () => false));
   await expect.poll(() => got, BACK).toEqual(['before', 'after']);

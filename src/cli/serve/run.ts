@@ -28,6 +28,7 @@ export interface ServeOptions {
 
 /** Another program may take a port between the look and the start. */
 const START_ATTEMPTS = 3;
+const ALIVE_MS = 60_000;
 /** What a graceful stop may take beyond its own limit before the process ends all the same. */
 const STOP_GRACE_MS = 2_000;
 
@@ -83,18 +84,24 @@ async function start(
     signal,
     ...(adminKey === undefined ? {} : { adminKey }),
   };
-  for (let attempt = 1; ; attempt++) {
-    const settled = await settlePorts(config);
-    try {
-      const server = await startServer(settled.config, startOptions);
-      sayWhatIsTrusted(startOptions.log, settled.config, server);
-      return { server, moves: settled.moves, log: startOptions.log };
-    } catch (error) {
-      const taken = addressInUse(error, settled.config);
-      if (taken === undefined) throw error;
-      if (attempt < START_ATTEMPTS) continue;
-      throw inUse(taken.listener, taken.host, taken.port, portHolder(taken.port), taken.port + 1);
+  // The server's own timers keep no process: one that waits for what is away, with nothing else open, would end.
+  const alive = setInterval(() => undefined, ALIVE_MS);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const settled = await settlePorts(config);
+      try {
+        const server = await startServer(settled.config, startOptions);
+        sayWhatIsTrusted(startOptions.log, settled.config, server);
+        return { server, moves: settled.moves, log: startOptions.log };
+      } catch (error) {
+        const taken = addressInUse(error, settled.config);
+        if (taken === undefined) throw error;
+        if (attempt < START_ATTEMPTS) continue;
+        throw inUse(taken.listener, taken.host, taken.port, portHolder(taken.port), taken.port + 1);
+      }
     }
+  } finally {
+    clearInterval(alive);
   }
 }
 

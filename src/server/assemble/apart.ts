@@ -14,6 +14,7 @@ import { connectRedis, type RedisLink } from '../store/redis/connect.js';
 import { openHistory } from '../store/redis/history.js';
 import { RedisWatch } from '../store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../store/redis.js';
+import { isAway } from './away.js';
 import type { Engines, EnginesOptions } from './engine-set.js';
 import type { Undo } from './undo.js';
 
@@ -121,15 +122,13 @@ async function reach<T>({ clock, log, signal, onWaiting }: EnginesOptions, open:
       return there;
     } catch (error) {
       if (signal.aborted) throw new ImgoError('interrupted', {}, { cause: error });
-      if (!(error instanceof ImgoError) || !WAITED_FOR.has(error.code)) throw error;
+      if (!isAway(error)) throw error;
       onWaiting(error.code);
       log.warn({ code: error.code, why: error.message }, 'this process waits for it');
       await pause(clock, AGAIN_MS, signal);
     }
   }
 }
-
-const WAITED_FOR: ReadonlySet<string> = new Set(['redis_unreachable', 'kafka_unreachable']);
 
 function saslOf({ sasl }: KafkaConfig) {
   if (sasl === undefined) return undefined;
