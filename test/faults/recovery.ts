@@ -18,6 +18,8 @@ export interface Death {
 
 /** How long a dead one stays dead: longer than it can be felt. */
 const AWAY_MS: Readonly<Record<Role, number>> = { comet: 6_000, job: 14_000, logic: 6_000 };
+/** Before the first: brokers that have just started are slow. */
+const WARM_MS = 20_000;
 /** Between two of them. */
 const CALM_MS = 4_000;
 /** Clients that come anew while a logic has just died. */
@@ -38,6 +40,7 @@ export interface RecoveryOptions {
 export async function killOneByOne(options: RecoveryOptions): Promise<readonly Death[]> {
   const { cluster, fleet, random, say, rounds } = options;
   const deaths: Death[] = [];
+  if (rounds > 0) await wait(WARM_MS);
   for (let round = 0; round < rounds; round++) {
     for (const role of ['comet', 'job', 'logic'] as const) {
       await wait(CALM_MS);
