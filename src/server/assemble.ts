@@ -22,8 +22,11 @@ import { type Config, isEmbedded, isLoopback, listeners } from './config.js';
 import { createJob, type Job } from './job/job.js';
 import { LiveOptions, type Reloaded } from './live-options.js';
 import { gateFor } from './logic/gate.js';
+import type { LogicHttp } from './logic/http.js';
 import type { LogicParts } from './logic/options.js';
 import { createLogicService, type Logic } from './logic/sessions.js';
+import { Metrics } from './observe/metrics.js';
+import { type MetricsPage, metricsPage } from './observe/metrics-page.js';
 import { startProbes } from './probes.js';
 import type { NodeRecord } from './router/registry.js';
 import type { Peer } from './rpc/admission.js';
@@ -113,6 +116,11 @@ class Assembly {
   #mode: Mode = 'production';
   #http: { readonly http: string | undefined; readonly legacyHttp: string | undefined } | undefined;
   #push: NodeReport['push'];
+  #figures: LogicHttp['figures'] | undefined;
+  readonly #metrics: Metrics;
+  #page: MetricsPage | undefined;
+  /** Code of what the start waits for. */
+  #waiting: string | undefined;
 
   constructor(config: Config, options: StartOptions) {
     this.#config = config;
@@ -120,6 +128,7 @@ class Assembly {
     this.#clock = options.clock ?? systemClock;
     const made = `n-${Buffer.from(this.#clock.randomBytes(4)).toString('hex')}`;
     this.#node = (config.cluster.node ?? made) as NodeId;
+    this.#metrics = this.#measured();
     this.#failed.promise.catch(() => undefined);
     options.signal?.addEventListener('abort', () => this.#stopping.abort(), { once: true });
   }
@@ -147,6 +156,8 @@ class Assembly {
     const { roles } = config;
     const embedded = isEmbedded(config) && this.#options.engines === undefined;
     const opened = (close: Undo) => void this.#undo.push(close);
+    this.#page = metricsPage(this.#metrics, config.metricsKeyFile);
+    this.#undo.push(() => this.#metrics.stop());
     const processes = roles.includes('comet') ? await workerCount(config) : 1;
     const times = workerTimes(processes, availableParallelism());
     if (roles.includes('logic') || roles.includes('job')) {
@@ -173,14 +184,14 @@ class Assembly {
   /** Where they are outside, and away, the process waits for them; its probes say so. */
   async #openEngines(leaseMs: number, embedded: boolean, opened: (close: Undo) => void): Promise<Engines> {
     const { log, version } = this.#options;
-    let waiting: string | undefined;
     const onWaiting = (code: string | undefined) => {
-      waiting = code;
+      this.#waiting = code;
     };
     const { http } = this.#config.listen;
     const api = this.#config.roles.includes('logic');
-    const problems = () => [waiting ?? 'starting'];
-    const probes = embedded || http === undefined ? undefined : await startProbes(http, problems, api);
+    const problems = () => [this.#waiting ?? 'starting'];
+    const probes =
+      embedded || http === undefined ? undefined : await startProbes(http, problems, { api, metrics: this.#page });
     try {
       const signal = this.#stopping.signal;
       const options = { clock: this.#clock, log, version, leaseMs, name: this.#node, signal, onWaiting };
@@ -306,10 +317,10 @@ class Assembly {
   async #openHttp(live: LiveOptions, logicParts: LogicParts | undefined): Promise<void> {
     const { http } = this.#config.listen;
     const logic = this.#logic;
-    if (logic === undefined || logicParts === undefined || this.#engines === undefined) {
+    if (logic === undefined || logicParts === undefined || this.#engines === undefined || this.#page === undefined) {
       await this.#comets?.listen();
-      if (http === undefined) return;
-      const probes = await startProbes(http, () => this.#problems());
+      if (http === undefined || this.#page === undefined) return;
+      const probes = await startProbes(http, () => this.#problems(), { metrics: this.#page });
       this.#http = { http: probes.address, legacyHttp: undefined };
       this.#undo.push(() => probes.stop());
       return;
@@ -317,7 +328,7 @@ class Assembly {
     const parts = {
       ...logicParts,
       queue: this.#engines.queue,
-      job: () => ({ ...this.#job?.counters }),
+      metrics: this.#page,
       goimNodes: () => goimNodes(this.#comets?.addresses()),
       origins: live.origins,
       reports: (nodes: readonly NodeRecord[]) => Promise.all(nodes.map((record) => this.#reportOf(record))),
@@ -329,6 +340,7 @@ class Assembly {
     await api?.listen();
     this.#http = api?.addresses();
     this.#push = api?.push as NodeReport['push'];
+    this.#figures = api?.figures;
   }
 
   /** Codes of what keeps this process from its work. */
@@ -338,7 +350,7 @@ class Assembly {
 
   /** Of what it works with. */
   #missing(): readonly string[] {
-    const found: string[] = [];
+    const found: string[] = this.#waiting === undefined ? [] : [this.#waiting];
     if (this.#cluster?.logics?.reachable === false) found.push('logic_unreachable');
     const health = this.#engines?.buckets.health();
     if (health?.writable === false) found.push(health.code ?? 'store_failed');
@@ -379,6 +391,20 @@ class Assembly {
     if (record.state === 'gone' || record.address === '') return undefined;
     const answer = this.#cluster?.nodes?.node(record).report();
     return Promise.race([answer?.catch(() => undefined), pause(this.#clock, REPORT_MS).then(() => undefined)]);
+  }
+
+  #measured(): Metrics {
+    const { version } = this.#options;
+    return new Metrics({
+      clock: this.#clock,
+      about: { version, node: this.#node, roles: this.#config.roles },
+      problems: () => this.#problems(),
+      push: () => this.#figures?.(),
+      queue: () => this.#engines?.queue.stats(),
+      store: () => this.#engines?.buckets.health(),
+      job: () => this.#job?.counters,
+      comets: () => this.#comets?.all() ?? [],
+    });
   }
 
   #report(): NodeReport {

@@ -219,6 +219,10 @@ export const schema = z.strictObject({
       level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'What is logged, to stderr.'),
       format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else JSON.'),
     }),
+    metrics_key_file: optionalText(
+      'File with a key that opens /metrics and nothing else; comets and jobs apart tell theirs to nobody else off loopback.',
+      'file',
+    ),
   }),
 });
 

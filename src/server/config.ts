@@ -135,6 +135,8 @@ export interface Config {
   readonly cluster: ClusterConfig;
   readonly drain: { readonly perSecond: number; readonly reconnect: Span };
   readonly store: { readonly reserveBytes: number };
+  /** Whoever has the key in it may read /metrics; undefined: there is none. */
+  readonly metricsKeyFile: string | undefined;
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
     readonly format: 'auto' | 'json' | 'pretty';
@@ -252,6 +254,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
     },
     drain: { perSecond: drain.rate, reconnect: drain.reconnect },
     store: { reserveBytes: store.reserve },
+    metricsKeyFile: path(observe.metrics_key_file),
     log: observe.log,
   };
 }

@@ -8,6 +8,7 @@ import { DISCONNECT, type DisconnectRow } from '../../src/protocol/disconnect.js
 import type { ErrorRow } from '../../src/protocol/error-row.js';
 import { ERRORS, type ErrorCode } from '../../src/protocol/error-table.js';
 import { envName, settingKeys } from '../../src/server/config-load.js';
+import { METRICS, type MetricRow } from '../../src/server/observe/metric-table.js';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -18,6 +19,7 @@ export const TABLES: readonly { readonly page: string; readonly name: string; re
   { page: 'docs/protocol.md', name: 'disconnects', render: disconnects },
   { page: 'docs/configuration.md', name: 'settings', render: settings },
   { page: 'docs/benchmarks/README.md', name: 'metrics', render: metrics },
+  { page: 'docs/metrics.md', name: 'metrics', render: scraped },
 ];
 
 /** The page as it should be. */
@@ -70,6 +72,16 @@ function metrics(): string {
     lines.push(`| ${cells.join(' | ')} |`);
   }
   return lines.join('\n');
+}
+
+/** What Prometheus reads. */
+function scraped(): string {
+  const lines = ['| metric | type | node | what it is |', '| --- | --- | --- | --- |'];
+  for (const [name, { type, of, help, labels = [] }] of Object.entries(METRICS) as [string, MetricRow][]) {
+    const shown = labels.length === 0 ? name : `${name}{${labels.join(', ')}}`;
+    lines.push(`| \`${shown}\` | ${type} | ${of} | ${help} |`);
+  }
+  return `${lines.join('\n')}\n`;
 }
 
 function disconnects(): string {

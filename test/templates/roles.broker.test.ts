@@ -2,7 +2,7 @@
 // on real Kafka and Redis, a push at a logic reaches a client of a comet, and the comet can be drained. Where things are is
 // this machine's affair.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -27,11 +27,14 @@ function imgo(args: readonly string[]): string {
 /** Makes the keys that a page has made, in a folder of their own. Answers where a key of that name is. */
 function makeKeys(template: string): (name: string) => string {
   const at = (name: string) => join(folder, `${template}-${name}`);
-  const commands = [...read(`${template}/README.md`).matchAll(/^imgo (key (?:cluster|create --scope admin) .*)$/gm)];
+  const commands = [
+    ...read(`${template}/README.md`).matchAll(/^imgo (key (?:cluster|create --scope (?:admin|read)) .*)$/gm),
+  ];
   for (const [, line = ''] of commands) {
     const words = wordsOf(line).map((word) => (word.endsWith('.key') ? at(word.replace(/^.*\//, '')) : word));
     const data = words.indexOf('--data');
-    if (words.includes('create') && words[words.indexOf('--out') + 1] !== at('imgo.key')) continue;
+    const out = words[words.indexOf('--out') + 1] ?? '';
+    if (words.includes('create') && out !== at('imgo.key') && out !== at('metrics.key')) continue;
     imgo(data < 0 ? words : words.with(data + 1, mkdtempSync(join(folder, 'keys-'))));
   }
   return at;
@@ -50,6 +53,7 @@ describe.each(['systemd', 'compose-cluster', 'kubernetes'])('%s', (template) => 
       const local = ['--host', '127.0.0.1', '--http', '127.0.0.1:0', '--ws', '0', '--tcp', '0', '--rpc', '127.0.0.1:0'];
       const own = ['--set', `cluster.key_file=${keyFile}`, '--set', `cluster.node=${role}`];
       const config = join(FOLDER, template, `${role}.toml`);
+      if (existsSync(key('metrics.key'))) own.push('--set', `observe.metrics_key_file=${key('metrics.key')}`);
       const server = await startServer(['--config', config, ...local, ...own, ...more], env);
       running.defer(async () => void (await server.end('SIGTERM')));
       return server.ready as Node;

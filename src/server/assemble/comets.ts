@@ -19,6 +19,8 @@ const PROCESS_FDS = 64;
 
 export interface Comets {
   cometFor(node: NodeId): CometService | undefined;
+  /** Those that there are now. */
+  all(): readonly CometService[];
   listen(): Promise<void>;
   addresses(): CometAddresses;
   /** Codes of what keeps them from taking clients. */
@@ -64,6 +66,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
   const comet = await createComet({ ...parts, registry: lease, log, options, renewMs: RENEW_MS });
   return {
     cometFor: (asked) => (asked === node ? comet.service : undefined),
+    all: () => [comet.service],
     listen: () => comet.listen(),
     addresses: () => comet.addresses(),
     problems: () => comet.problems(),

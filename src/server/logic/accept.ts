@@ -48,7 +48,7 @@ interface Pending {
 }
 
 /** Upper bounds of the latency histogram; one more bucket is above the last. */
-export const LATENCY_BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000] as const;
+const LATENCY_BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000] as const;
 
 /** Between two looks at what is overdue. */
 const LOOK_MS = 250;
@@ -86,6 +86,16 @@ export class Acceptor {
 
   stop(): void {
     this.#clock.clear(this.#timer);
+  }
+
+  /** How long acceptance took, as a histogram is told. */
+  get acceptance(): {
+    readonly bounds: readonly number[];
+    readonly counts: readonly number[];
+    readonly sumSeconds: number;
+  } {
+    const { counts, sumMs } = this.latency;
+    return { bounds: LATENCY_BOUNDS_MS.map((ms) => ms / 1_000), counts, sumSeconds: sumMs / 1_000 };
   }
 
   /**

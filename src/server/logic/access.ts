@@ -114,7 +114,8 @@ function hostOfOrigin(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host.toLowerCase() : undefined;
 }
 
-function secretOf(header: string | undefined): string | undefined {
+/** The key or token of a request. */
+export function secretOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const [scheme = '', value = ''] = header.split(' ', 2);
   if (/^bearer$/i.test(scheme) && value !== '') return value;

@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
+import type { PushFigures } from '../observe/metrics.js';
+import type { MetricsPage } from '../observe/metrics-page.js';
 import type { NodeRecord } from '../router/registry.js';
 import type { DrainOrder, NodeReport } from '../rpc/services.js';
 import { type AcceptCounters, Acceptor } from './accept.js';
@@ -45,8 +47,8 @@ export interface LogicHttpOptions extends PushParts {
   readonly development: boolean;
   /** `listen.origins`. */
   readonly origins: readonly string[];
-  /** Counters of the job in this process, for /metrics. */
-  readonly job?: () => Readonly<Record<string, number>>;
+  /** What /metrics answers. */
+  readonly metrics: MetricsPage;
   /** Where goim's clients connect, for `/goim/nodes/weighted`; asked for with each call. */
   readonly goimNodes?: () => GoimNodes | undefined;
   /** How a comet is emptied where the caller does not say; as in [drain]. */
@@ -68,6 +70,8 @@ export interface LogicHttp {
   stop(): Promise<void>;
   /** What was pushed through it. */
   readonly push: AcceptCounters;
+  /** The same for /metrics, with what HTTP itself counts. */
+  figures(): PushFigures;
   /** For tests: the native instance. */
   readonly app: FastifyInstance;
 }
@@ -95,6 +99,12 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   return {
     app,
     push: acceptor.counters,
+    figures: () => ({
+      ...acceptor.counters,
+      acceptance: acceptor.acceptance,
+      refusedConnections: context.connections.refused,
+      slowBodies: slowBodies.cut,
+    }),
     async listen() {
       try {
         await app.listen({ host: options.http.host, port: options.http.port });

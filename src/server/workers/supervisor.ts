@@ -129,6 +129,11 @@ export class Supervisor {
     return this.#workers.get(node)?.comet;
   }
 
+  /** Comets of the workers that a link to exists of. */
+  all(): readonly CometService[] {
+    return [...this.#workers.values()].flatMap(({ comet }) => comet ?? []);
+  }
+
   /** Graceful, all at once; who has not ended by then is killed. */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopping = true;

@@ -8,6 +8,8 @@ import { createJob } from '../../../src/server/job/job.js';
 import { createLogicHttp, type LogicHttp, type LogicHttpOptions } from '../../../src/server/logic/http.js';
 import { type LogicOptions, logicDefaults } from '../../../src/server/logic/options.js';
 import { createLogicService, type Logic } from '../../../src/server/logic/sessions.js';
+import { Metrics } from '../../../src/server/observe/metrics.js';
+import { metricsPage } from '../../../src/server/observe/metrics-page.js';
 import { createEmbeddedQueue } from '../../../src/server/queue/embedded.js';
 import type { Queue } from '../../../src/server/queue/queue.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
@@ -80,7 +82,7 @@ export class RecordingComet implements CometService {
       draining: this.drainOrder !== undefined,
       connections: 3,
       sessions: 2,
-      byDialect: { native: 2 },
+      byDialect: { 'native-tcp': 2 },
       topics: [...this.rooms].map(([room, members]) => ({
         log: `room:${room}` as never,
         members,
@@ -90,7 +92,7 @@ export class RecordingComet implements CometService {
         ringBytes: 10,
       })),
       counters: { deliveries: 7, flushes: 3 },
-      reasons: { gap_lag: 1 },
+      reasons: { dropped_ephemeral_old: 1 },
       rssBytes: 1,
       cpuSeconds: 1,
       loopP99Ms: 1,
@@ -119,6 +121,7 @@ export interface SetupOptions {
   readonly queue?: (queue: Queue) => Queue;
   readonly leaseMs?: number;
   readonly job?: boolean;
+  readonly metricsKeyFile?: string;
 }
 
 export async function setUp(given: SetupOptions = {}): Promise<Setup> {
@@ -150,7 +153,17 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
       done();
     },
   });
-  const http = createLogicHttp({
+  const metrics = new Metrics({
+    clock,
+    about: { version: '0.0.0', node: 'c', roles: ['comet', 'logic', 'job'] },
+    problems: () => [],
+    push: () => http.figures(),
+    queue: () => queue.stats(),
+    store: () => buckets.health(),
+    job: () => job.counters,
+    comets: () => [comet],
+  });
+  const http: LogicHttp = createLogicHttp({
     ...parts,
     service: logic,
     log: pino({ level: 'trace' }, sink),
@@ -160,6 +173,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     drain: { perSecond: 1_000, reconnect: { minMs: 1_000, maxMs: 30_000 } },
     reports: async (nodes) => nodes.map(() => undefined),
     origins: ['same-host'],
+    metrics: metricsPage(metrics, given.metricsKeyFile),
     ...given.http,
   });
   await http.listen();
@@ -190,6 +204,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
       }),
     async [Symbol.asyncDispose]() {
       await http.stop();
+      metrics.stop();
       stop.abort();
       await running;
       await buckets[Symbol.asyncDispose]();

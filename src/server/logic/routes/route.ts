@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ImgoError } from '../../../protocol/errors.js';
 import { parseJsonBytes } from '../../../protocol/text.js';
+import type { MetricsPage } from '../../observe/metrics-page.js';
 import type { NodeRecord } from '../../router/registry.js';
 import type { DrainOrder, NodeReport } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
@@ -31,8 +32,8 @@ export interface RouteContext extends PushParts {
   readonly slowBodies: SlowBodies;
   readonly log: LogicLogger;
   readonly version: string;
-  /** Counters of the job in this process. */
-  readonly job?: (() => Readonly<Record<string, number>>) | undefined;
+  /** What /metrics answers. */
+  readonly metrics: MetricsPage;
   /** Where goim's clients connect; undefined where they cannot. */
   readonly goimNodes?: (() => GoimNodes | undefined) | undefined;
   readonly drain: DrainOrder;
@@ -42,9 +43,18 @@ export interface RouteContext extends PushParts {
   readonly stopped: AbortSignal;
 }
 
-/** All routes of this scope need a key with this right. */
-export function requireScope(scope: FastifyInstance, access: Access, needed: Scope): void {
+/** All routes of this scope need a key with this right. `excused`: true for a request that needs none. */
+export function requireScope(
+  scope: FastifyInstance,
+  access: Access,
+  needed: Scope,
+  excused?: (request: FastifyRequest) => boolean,
+): void {
   scope.addHook('onRequest', (request, _reply, done) => {
+    if (excused?.(request) === true) {
+      done();
+      return;
+    }
     let caller: Caller | Promise<Caller>;
     try {
       caller = access.caller(request, needed);
