@@ -3,6 +3,7 @@
 // Commands are spelled `imgo …`; the command line replaces that with the form that was typed.
 
 import { KAFKA } from './error-kafka.js';
+import { OBSERVE } from './error-observe.js';
 import { REDIS } from './error-redis.js';
 import { type ErrorRow, Exit, retry, row } from './error-row.js';
 
@@ -510,6 +511,7 @@ export const ERRORS = {
   ...COMMAND,
   ...KAFKA,
   ...REDIS,
+  ...OBSERVE,
 } as const satisfies Record<string, ErrorRow>;
 
 /** A code of the table. */

@@ -25,8 +25,10 @@ import { gateFor } from './logic/gate.js';
 import type { LogicHttp } from './logic/http.js';
 import type { LogicParts } from './logic/options.js';
 import { createLogicService, type Logic } from './logic/sessions.js';
+import { EventHub } from './observe/hub.js';
 import { Metrics } from './observe/metrics.js';
 import { type MetricsPage, metricsPage } from './observe/metrics-page.js';
+import type { WatchedNode } from './observe/stream.js';
 import { startProbes } from './probes.js';
 import type { NodeRecord } from './router/registry.js';
 import type { Peer } from './rpc/admission.js';
@@ -107,6 +109,7 @@ class Assembly {
   readonly #undo: Undo[] = [];
   readonly #failed = Promise.withResolvers<never>();
   readonly #stopping = new AbortController();
+  readonly #hub: EventHub;
   #engines: Engines | undefined;
   #cluster: Cluster | undefined;
   #logic: Logic | undefined;
@@ -129,6 +132,7 @@ class Assembly {
     const made = `n-${Buffer.from(this.#clock.randomBytes(4)).toString('hex')}`;
     this.#node = (config.cluster.node ?? made) as NodeId;
     this.#metrics = this.#measured();
+    this.#hub = new EventHub(this.#node, this.#clock);
     this.#failed.promise.catch(() => undefined);
     options.signal?.addEventListener('abort', () => this.#stopping.abort(), { once: true });
   }
@@ -158,6 +162,7 @@ class Assembly {
     const opened = (close: Undo) => void this.#undo.push(close);
     this.#page = metricsPage(this.#metrics, config.metricsKeyFile);
     this.#undo.push(() => this.#metrics.stop());
+    opened(() => this.#hub.stop());
     const processes = roles.includes('comet') ? await workerCount(config) : 1;
     const times = workerTimes(processes, availableParallelism());
     if (roles.includes('logic') || roles.includes('job')) {
@@ -252,6 +257,7 @@ class Assembly {
     return createJob({
       ...this.#engines,
       clock: this.#clock,
+      hub: this.#hub,
       ackMs,
       cometFor: (record) => this.#cometOf(record),
       onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
@@ -277,6 +283,7 @@ class Assembly {
       node: this.#node,
       roles: this.#config.roles,
       address: this.#cluster?.address ?? '',
+      hub: this.#hub,
       onTaken: (holder) => this.#taken(holder),
       store: this.#engines,
     });
@@ -333,6 +340,8 @@ class Assembly {
       origins: live.origins,
       reports: (nodes: readonly NodeRecord[]) => Promise.all(nodes.map((record) => this.#reportOf(record))),
       problems: () => this.#missing(),
+      hub: this.#hub,
+      watched: () => this.#watched(),
     };
     const api = await openHttp(this.#config, parts, logic, this.#options, this.#mode);
     if (api !== undefined) this.#undo.push(() => api.stop());
@@ -367,6 +376,7 @@ class Assembly {
     }
     const node: NodeService = { report: async () => this.#report() };
     return serve([
+      { name: 'events', methods: SERVICE_CALLS.events, service: this.#hub },
       { name: 'node', methods: SERVICE_CALLS.node, service: node },
       ...(comet === undefined ? [] : [{ name: 'comet', methods: SERVICE_CALLS.comet, service: comet }]),
     ]);
@@ -405,6 +415,21 @@ class Assembly {
       job: () => this.#job?.counters,
       comets: () => this.#comets?.all() ?? [],
     });
+  }
+
+  /** Every node whose events can be had: this one, its workers, the others. */
+  async #watched(): Promise<readonly WatchedNode[]> {
+    const records = (await this.#engines?.registry.nodes()) ?? [];
+    const others = records.filter(({ node, state }) => node !== this.#node && state !== 'gone');
+    return [
+      { node: this.#node, service: this.#hub },
+      ...others.map((record) => ({
+        node: record.node,
+        service:
+          this.#comets?.eventsFor(record.node) ??
+          (record.address === '' ? undefined : this.#cluster?.nodes?.events(record)),
+      })),
+    ];
   }
 
   #report(): NodeReport {

@@ -223,6 +223,11 @@ export const schema = z.strictObject({
       'File with a key that opens /metrics and nothing else; comets and jobs apart tell theirs to nobody else off loopback.',
       'file',
     ),
+    payloads: choice(
+      ['hidden', 'allowed'],
+      'hidden',
+      'Whether those who watch the server with an admin key may ask for what messages say.',
+    ),
   }),
 });
 

@@ -137,6 +137,8 @@ export interface Config {
   readonly store: { readonly reserveBytes: number };
   /** Whoever has the key in it may read /metrics; undefined: there is none. */
   readonly metricsKeyFile: string | undefined;
+  /** Whether admin keys may see payloads in the event stream. */
+  readonly payloads: 'hidden' | 'allowed';
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
     readonly format: 'auto' | 'json' | 'pretty';
@@ -255,6 +257,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
     drain: { perSecond: drain.rate, reconnect: drain.reconnect },
     store: { reserveBytes: store.reserve },
     metricsKeyFile: path(observe.metrics_key_file),
+    payloads: observe.payloads,
     log: observe.log,
   };
 }

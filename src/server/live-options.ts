@@ -16,6 +16,7 @@ const LOGIC_KEYS = [
   'limits.on_too_many',
   'rooms.join',
   'legacy.default_room',
+  'observe.payloads',
 ];
 /** Settings of comets; those in processes of their own keep what they were started with. */
 const COMET_KEYS = [
@@ -81,6 +82,7 @@ function logicOptions(config: Config): LogicOptions {
     tokenTtlMs: auth.tokenTtlMs,
     weakTokens: auth.weakTokens,
     payloadBytes: limits.payloadBytes,
+    payloadsShown: config.payloads === 'allowed',
     userTtlMs: delivery.keep.ageMs,
     roomTtlMs: rooms.keep.ageMs,
   };

@@ -100,6 +100,7 @@ async function imgo(): Promise<number> {
     metrics: { text: async () => '', opens: () => false },
     drain: { perSecond: 1_000, reconnect: { minMs: 1_000, maxMs: 30_000 } },
     reports: async (nodes) => nodes.map(() => undefined),
+    watched: async () => [],
     origins: ['same-host'],
   });
   await http.listen();

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.js';
 import type { CometAddresses } from '../comet/listeners.js';
 import type { CometOptions } from '../comet/options.js';
 import type { Config } from '../config.js';
+import type { EventHub, WatchService } from '../observe/hub.js';
 import type { NodeRecord, Registry, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -21,6 +22,8 @@ export interface Comets {
   cometFor(node: NodeId): CometService | undefined;
   /** Those that there are now. */
   all(): readonly CometService[];
+  /** Where events of that node are, of this process or its workers. */
+  eventsFor(node: NodeId): WatchService | undefined;
   listen(): Promise<void>;
   addresses(): CometAddresses;
   /** Codes of what keeps them from taking clients. */
@@ -39,6 +42,8 @@ export interface CometsParts {
   /** Where jobs and logics of other processes reach it. */
   readonly address: string;
   readonly onTaken: (holder: NodeRecord) => void;
+  /** Where events of this process go. */
+  readonly hub: EventHub;
   /** Of this process: what workers need of their parent. */
   readonly store: { readonly registry: Registry; readonly buckets: Buckets } | undefined;
 }
@@ -67,6 +72,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
   return {
     cometFor: (asked) => (asked === node ? comet.service : undefined),
     all: () => [comet.service],
+    eventsFor: (asked) => (asked === node ? parts.hub : undefined),
     listen: () => comet.listen(),
     addresses: () => comet.addresses(),
     problems: () => comet.problems(),

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { DISCONNECT } from '../../protocol/disconnect.js';
 import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
 import { type Clock, pause, type Timer } from '../clock.js';
+import type { EventHub } from '../observe/hub.js';
 import type { NodeRecord, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -41,6 +42,8 @@ export interface CometParts {
   /** Another process has this node's name now: this one has lost its clients, and is of no more use. */
   readonly onTaken?: (holder: NodeRecord) => void;
   readonly turns?: Turns;
+  /** Where events of this node go; one of its own unless given. */
+  readonly hub?: EventHub;
 }
 
 /** A comet that has joined the registry. */
@@ -95,6 +98,7 @@ class CometRole implements Comet {
       node,
       incarnation: 0,
       turns,
+      hub: parts.hub,
     });
     this.#lease = new LeaseKeeper(registry, clock, { node, version, address, roles }, renewMs, {
       held: ({ incarnation, holdsMs }, sentAt) => this.#held(incarnation, holdsMs, sentAt),

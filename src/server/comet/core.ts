@@ -1,7 +1,7 @@
 // The heart of a comet: who is connected, what logic said of them, and the way from notifications to sessions. Listeners
 // give it connections, the service gives it notifications; it knows no port.
 
-import { DISCONNECT } from '../../protocol/disconnect.js';
+import { DISCONNECT, type DisconnectRow } from '../../protocol/disconnect.js';
 import { type FrameLimits, limitsFromClients } from '../../protocol/frame.js';
 import {
   ALL_LOG,
@@ -14,12 +14,15 @@ import {
 } from '../../protocol/ids.js';
 import type { FrameVerdict } from '../../protocol/reader.js';
 import type { Clock, Timer } from '../clock.js';
+import { EventHub } from '../observe/hub.js';
 import type { CometIdentity, LogicService, Notification } from '../rpc/services.js';
+import { SharedAccepts } from './accepts.js';
 import { Counters } from './counters.js';
 import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
 import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
 import { Lateness } from './lateness.js';
+import { CometObserver } from './observer.js';
 import { Opens } from './opens.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
 import { Pacer } from './pacer.js';
@@ -57,6 +60,8 @@ export interface CoreParts {
   readonly node: NodeId;
   readonly incarnation: number;
   readonly turns?: Turns | undefined;
+  /** Where events of this node go; one of its own unless given. */
+  readonly hub?: EventHub | undefined;
 }
 
 /** When the next turn of the event loop may begin: told of each read, where a process is to take many in one turn. */
@@ -75,9 +80,6 @@ const PINNED_BYTES = 64 * 1024 * 1024;
 
 /** Memory of rings recovered from the store for members that came back and have not read to their end. */
 const RECOVERED_BYTES = 64 * 1024 * 1024;
-
-/** Distinct sets of operations that are shared among sessions. */
-const ACCEPTS_MAX = 1_000;
 
 const TICK_MS = 250;
 /** As many ticks as the default idle limit has, so that a round is rarely needed. */
@@ -108,6 +110,8 @@ export class CometCore implements SessionHost {
   readonly sweeper: Sweeper;
   readonly pacer: Pacer;
   readonly opens = new Opens();
+  readonly accepts = new SharedAccepts();
+  readonly observer: CometObserver;
 
   /** Every open connection, authenticated or not. */
   readonly connections = new Set<Session>();
@@ -119,7 +123,6 @@ export class CometCore implements SessionHost {
   readonly #deadlines: Wheel<Session>;
   readonly #inbound: InboundHandlers;
   readonly #turns: Turns | undefined;
-  readonly #accepts = new Map<string, readonly number[]>();
   #seq = 0;
   /** Coarse monotonic time. */
   #second = 0;
@@ -146,6 +149,7 @@ export class CometCore implements SessionHost {
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters };
     this.pins = new Pins(clock, PINNED_BYTES);
     this.sweeper = new Sweeper(clock, options.fanout.yieldEvery);
+    this.observer = new CometObserver(parts.hub ?? new EventHub(node, clock), this);
     this.topicContext = {
       clock,
       sweeper: this.sweeper,
@@ -160,6 +164,7 @@ export class CometCore implements SessionHost {
       },
       read: (log, after, limit) => logic.read(log, after, limit),
       mayWrite: () => this.fence.open,
+      observer: this.observer,
     };
     this.topics = new TopicTable(this.topicContext, logic, this.counters, () => this.identity());
     this.progress = new ProgressReporter(logic, clock, this.counters, () => this.sessions.values());
@@ -275,7 +280,8 @@ export class CometCore implements SessionHost {
     return room?.members.length ?? 0;
   }
 
-  release(session: Session): void {
+  release(session: Session, row?: DisconnectRow): void {
+    if (session.phase === Phase.OPEN) this.observer.closed(session, row);
     this.topics.leaveAll(session);
     this.pins.release(session);
     const { handle } = session;
@@ -319,17 +325,6 @@ export class CometCore implements SessionHost {
   }
 
   // Opening.
-
-  /** One set for all sessions that take the same operations. */
-  sharedAccepts(operations: readonly number[]): readonly number[] {
-    const accepts = [...operations].sort((a, b) => a - b);
-    const key = accepts.join(',');
-    const known = this.#accepts.get(key);
-    if (known !== undefined) return known;
-    if (this.#accepts.size >= ACCEPTS_MAX) this.#accepts.clear();
-    this.#accepts.set(key, accepts);
-    return accepts;
-  }
 
   /** An open begins; `ticket` goes to `openEnds`. */
   openBegins(): number {
@@ -400,6 +395,7 @@ export class CometCore implements SessionHost {
     for (const note of notifications) {
       if (note.session !== undefined || note.log.startsWith('user:')) continue;
       if (note.ephemeral && this.#tooOld(note)) continue;
+      if (this.observer.tap.active) this.observer.tap.noted(note);
       this.topics.append(note);
     }
   }
@@ -433,6 +429,7 @@ export class CometCore implements SessionHost {
     }
     if (!session.held || session.closed) return;
     session.lagBytes += note.payload.length;
+    if (this.observer.hub.wants !== 0) this.observer.lag(session, note.log, session.lagBytes);
     const { maxBytes, policy } = this.options.limits.lag;
     if (policy === 'disconnect' && session.lagBytes > maxBytes) session.close(DISCONNECT.lag_exceeded);
   }
@@ -464,6 +461,7 @@ export class CometCore implements SessionHost {
     if (second === this.#second) return;
     this.#second = second;
     this.topics.endIdle(now);
+    this.observer.recorder.expire();
     for (const topic of this.topics) topic.expire(now);
   }
 
@@ -477,6 +475,7 @@ export class CometCore implements SessionHost {
   /** The session is open: from now on its silence and its token's end are watched. */
   opened(session: Session): void {
     this.counters.opened++;
+    this.observer.opened(session);
     if (session.deadline >= 0) this.#deadlines.remove(session.deadline);
     session.deadline = NO_DEADLINE;
     this.#watch(session, this.clock.monotonic());

@@ -12,7 +12,7 @@ import type { CometCore } from './core.js';
 import { hearAgain } from './input.js';
 import { NATIVE_HEARTBEAT_MS } from './options.js';
 import { resyncOne } from './rejoin.js';
-import { Phase, type Session } from './session.js';
+import { Aside, Phase, type Session } from './session.js';
 import type { Joined, Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
 
@@ -73,7 +73,7 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
   }
   session.sentBefore = reply.sentBefore;
   session.expiresAt = reply.expiresAt;
-  session.accepts = auth.accepts === undefined ? undefined : core.sharedAccepts(auth.accepts);
+  session.accepts = auth.accepts === undefined ? undefined : core.accepts.of(auth.accepts);
   core.add(session);
   if (!core.fence.open || core.fence.incarnation !== incarnation) {
     session.close(DISCONNECT.fenced);
@@ -144,7 +144,10 @@ function answer(
   session.phase = Phase.OPEN;
   core.opened(session);
   const paced = core.options.fanout.oneFramePerWrite.some((listener) => listener === session.listener);
-  if (paced && session.transport === 'tcp' && auth.dialect !== 'native') session.pace = [];
+  if (paced && session.transport === 'tcp' && auth.dialect !== 'native') {
+    session.pace = [];
+    session.aside |= Aside.PACED;
+  }
   session.write(encodeAuthReply(auth.dialect, session.transport, auth.ver, auth.seq, body));
 }
 

@@ -3,7 +3,8 @@
 // notified all the same, and comets drop what they have.
 
 import type { Clock } from '../clock.js';
-import { EPHEMERAL_MAX_AGE_MS, type Queue, type QueueBatch, type Seek } from '../queue/queue.js';
+import type { EventHub } from '../observe/hub.js';
+import { EPHEMERAL_MAX_AGE_MS, type Queue, type QueueBatch, type RecordOutcome, type Seek } from '../queue/queue.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { CometService } from '../rpc/services.js';
 import type { Buckets, IdentifiedRecord } from '../store/buckets.js';
@@ -25,6 +26,8 @@ export interface JobOptions {
   readonly maxUnackedBytes?: number;
   /** Keeps what the store cannot, durably; called before such a record is skipped. */
   readonly deadLetter?: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
+  /** Who is told what is applied and notified, if anybody. */
+  readonly hub?: EventHub | undefined;
   /** The cause of a batch that comes again. */
   readonly onFailure?: (cause: unknown) => void;
 }
@@ -45,6 +48,7 @@ export function createJob(options: JobOptions): Job {
     clock,
     counters,
     ackMs: options.ackMs ?? 1_000,
+    hub: options.hub,
     maxUnackedBytes: options.maxUnackedBytes ?? 16 * 1024 * 1024,
   });
   const audience = new Audience({ buckets, registry, counters });
@@ -67,6 +71,7 @@ export function createJob(options: JobOptions): Job {
     }
     batch.applied(applied.outcomes);
     countOutcomes(applied.outcomes);
+    if (options.hub !== undefined && options.hub.wants !== 0) tellApplied(options.hub, batch.records, applied.outcomes);
     const turn = inOrder.then(async () => {
       const { frames, reread } = await audience.of(batch.records, applied.outcomes);
       // Sent before the next batch's look-up; acknowledged whenever it is.
@@ -105,6 +110,13 @@ export function createJob(options: JobOptions): Job {
     counters,
     run: (signal) => options.queue.consume(handle, signal, (_partition, owned) => applier.assigned(owned)),
   };
+}
+
+function tellApplied(hub: EventHub, records: readonly IdentifiedRecord[], outcomes: readonly RecordOutcome[]): void {
+  for (const [at, { log, payload }] of records.entries()) {
+    const outcome = outcomes[at];
+    if (outcome?.kind === 'appended') hub.applied(log, outcome.id, payload.byteLength);
+  }
 }
 
 /** The cause of a rejection, or undefined: a promise that may be left alone for a while. */

@@ -3,6 +3,7 @@
 // more. Either way it has the messages from the log, so a frame may be given up but never forgotten.
 
 import type { Clock } from '../clock.js';
+import type { EventHub } from '../observe/hub.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { CometService, Notification } from '../rpc/services.js';
 import type { JobCounters } from './counters.js';
@@ -19,6 +20,8 @@ export interface NotifierOptions {
   readonly ackMs: number;
   /** Per comet: above it nothing more is sent until it acknowledges. */
   readonly maxUnackedBytes: number;
+  /** Who is told of acknowledged frames, if anybody. */
+  readonly hub?: EventHub | undefined;
 }
 
 /** What one comet is told in one batch: in the order of the records. */
@@ -79,6 +82,7 @@ export class Notifier {
       const call = sent.call.then(
         () => {
           if (owed.delete(frame)) counters.acknowledged++;
+          this.#tellWho(frame);
         },
         () => undefined,
       );
@@ -106,15 +110,24 @@ export class Notifier {
       const sent = this.#send(frame);
       if (sent === undefined) counters.ephemeralFailed += frame.notifications.length;
       else {
-        sent.call.catch(() => {
-          counters.ephemeralFailed += frame.notifications.length;
-        });
+        sent.call.then(
+          () => this.#tellWho(frame),
+          () => {
+            counters.ephemeralFailed += frame.notifications.length;
+          },
+        );
       }
     }
   }
 
   async markResync(comet: NodeRecord): Promise<void> {
     await this.#options.registry.markResync(comet.node, comet.incarnation);
+  }
+
+  #tellWho({ comet, notifications }: Frame): void {
+    const { hub } = this.#options;
+    if (hub === undefined || hub.wants === 0) return;
+    for (const { log, id } of notifications) hub.notified(log, id, comet.node);
   }
 
   /** Undefined: the comet has too much under way. */

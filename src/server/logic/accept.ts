@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { asImgoError, type ErrorCode, ImgoError } from '../../protocol/errors.js';
 import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, userLog } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
+import type { EventHub } from '../observe/hub.js';
 import type { Accepted, Queue } from '../queue/queue.js';
 import type { Buckets, Idempotency, PushRecord } from '../store/buckets.js';
 import type { LogicOptions } from './options.js';
@@ -61,6 +62,7 @@ export class Acceptor {
   readonly #buckets: Pick<Buckets, 'health'>;
   readonly #clock: Clock;
   readonly #options: LogicOptions;
+  readonly #hub: EventHub | undefined;
   /** The store failed for good: what is accepted now would wait for nothing. A full one is not failed, it refuses by itself. */
   #failed = false;
   /** In the order of their deadlines: all have the same time. */
@@ -72,11 +74,14 @@ export class Acceptor {
     readonly buckets: Pick<Buckets, 'health'>;
     readonly clock: Clock;
     readonly options: LogicOptions;
+    /** Who is told of what was accepted, if anybody. */
+    readonly hub?: EventHub | undefined;
   }) {
     this.#queue = parts.queue;
     this.#buckets = parts.buckets;
     this.#clock = parts.clock;
     this.#options = parts.options;
+    this.#hub = parts.hub;
     this.#timer = this.#clock.every(LOOK_MS, () => {
       const { writable, code } = this.#buckets.health();
       this.#failed = !writable && code === 'store_failed';
@@ -142,7 +147,10 @@ export class Acceptor {
   /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
   #accept<T>(log: LogName, request: PushRequest, scope: string, answer: (id: MessageId | undefined) => T): Promise<T> {
     if (this.#failed) return Promise.reject(this.refused(new ImgoError('store_failed')));
-    if (request.ttlMs !== 0) return this.#within(this.#queue.accept(this.#record(log, request, scope)), answer);
+    if (request.ttlMs !== 0) {
+      const record = this.#record(log, request, scope);
+      return this.#within(this.#queue.accept(record), record, answer);
+    }
     if (request.idempotencyKey !== undefined) {
       const detail = 'what is never stored cannot have an idempotency key';
       return Promise.reject(this.refused(new ImgoError('invalid_request', { detail })));
@@ -151,6 +159,7 @@ export class Acceptor {
     const record = { log, payload, acceptedAt: this.#clock.now(), ephemeral: true } as const;
     return this.#within(
       this.#queue.acceptEphemeral(operation === undefined ? record : { ...record, operation }).then(nothing),
+      record,
       answer,
     );
   }
@@ -175,7 +184,11 @@ export class Acceptor {
   }
 
   /** The outcome in time, or `outcome_unknown`; refusals are counted. One timer for all, one promise each. */
-  #within<T>(work: Promise<Accepted | undefined>, answer: (id: MessageId | undefined) => T): Promise<T> {
+  #within<T>(
+    work: Promise<Accepted | undefined>,
+    { log, payload: { byteLength: bytes } }: Pick<PushRecord, 'log' | 'payload'>,
+    answer: (id: MessageId | undefined) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const since = this.#clock.monotonic();
       const pending: Pending = { until: since + this.#options.acceptDeadlineMs, reject };
@@ -185,6 +198,7 @@ export class Acceptor {
           // Too late: it was told to be unknown already.
           if (!this.#pending.delete(pending)) return;
           this.#took(this.#clock.monotonic() - since);
+          if (this.#hub !== undefined && this.#hub.wants !== 0) this.#hub.accepted(log, accepted?.id, bytes);
           resolve(answer(accepted?.id));
         },
         (error: unknown) => {

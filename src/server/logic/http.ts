@@ -5,8 +5,10 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
+import type { EventHub } from '../observe/hub.js';
 import type { PushFigures } from '../observe/metrics.js';
 import type { MetricsPage } from '../observe/metrics-page.js';
+import type { WatchedNode } from '../observe/stream.js';
 import type { NodeRecord } from '../router/registry.js';
 import type { DrainOrder, NodeReport } from '../rpc/services.js';
 import { type AcceptCounters, Acceptor } from './accept.js';
@@ -18,6 +20,7 @@ import { logDefect, problemText, sendProblem, toImgoError } from './problem.js';
 import { registerBatch } from './routes/batch.js';
 import { registerCluster } from './routes/cluster.js';
 import { registerDrain } from './routes/drain.js';
+import { registerEvents } from './routes/events.js';
 import { registerKeys } from './routes/keys.js';
 import { registerLogs } from './routes/logs.js';
 import { registerProbes } from './routes/probes.js';
@@ -55,6 +58,10 @@ export interface LogicHttpOptions extends PushParts {
   readonly drain: DrainOrder;
   /** What these nodes say of themselves, in their order; undefined: no answer. */
   readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
+  /** Where events of this process go. */
+  readonly hub?: EventHub;
+  /** Nodes whose events can be had, as they are now. */
+  readonly watched: () => Promise<readonly WatchedNode[]>;
   /** Codes of what keeps this process from its work. */
   readonly problems?: () => readonly string[];
   /** Connections at a time; more are closed at once. */
@@ -151,6 +158,7 @@ function registerNative(app: FastifyInstance, context: RouteContext): void {
     registerLogs,
     registerCluster,
     registerDrain,
+    registerEvents,
     registerProbes,
   ]) {
     app.register(async (scope) => register(scope, context));

@@ -39,6 +39,8 @@ export interface LogicOptions {
   readonly maxWaitMs: number;
   /** How long a comet may take to confirm a disconnect before its lease is asked about again. */
   readonly confirmMs: number;
+  /** `observe.payloads`: admin keys may see what messages say. */
+  readonly payloadsShown: boolean;
 }
 
 /** The defaults of the settings, and bounds that have none. */
@@ -58,6 +60,7 @@ export const logicDefaults: LogicOptions = {
   acceptDeadlineMs: 10_000,
   maxWaitMs: 60_000,
   confirmMs: 1_000,
+  payloadsShown: false,
 };
 
 /** What logic works with. `cometFor`: the comet of that node, or undefined when no link to it exists. */

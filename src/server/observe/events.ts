@@ -25,9 +25,6 @@ export const NODE_EVENTS = [
 
 export type NodeEventName = (typeof NODE_EVENTS)[number];
 
-/** Kinds that the flight recorder of a comet keeps. */
-export const RECORDED_EVENTS = ['open', 'close', 'gap'] as const satisfies readonly NodeEventName[];
-
 /** When and where. */
 interface At {
   /** Wall time at the node, ms. */
@@ -202,8 +199,8 @@ export interface MissedEvent {
   readonly event: 'missed';
   readonly at: number;
   readonly node: string;
-  /** `version`: it is too old to be asked. `too_many_watches`: it serves as many as it can. */
-  readonly reason: 'unreachable' | 'version' | 'too_many_watches' | 'failed';
+  /** `version`: it is too old to be asked. `too_many_watches`: it serves as many as it can. `gone`: it has left. */
+  readonly reason: 'unreachable' | 'version' | 'too_many_watches' | 'gone' | 'failed';
 }
 
 /** A node that was missed answers, or one that was not there when the stream began. */
@@ -211,6 +208,16 @@ export interface BackEvent {
   readonly event: 'back';
   readonly at: number;
   readonly node: string;
+}
+
+/** More sessions match at a node than are watched one by one without a sample: frames of the others are not in this stream. */
+export interface PartialEvent {
+  readonly event: 'partial';
+  readonly at: number;
+  readonly node: string;
+  readonly watched: number;
+  /** That match now. */
+  readonly sessions: number;
 }
 
 /** NDJSON only, when there was nothing else for a while; SSE has comments. */
@@ -228,7 +235,14 @@ export interface EndEvent {
 }
 
 /** What a stream says of itself. */
-export type StreamEvent = WatchingEvent | DroppedEvent | MissedEvent | BackEvent | KeepAliveEvent | EndEvent;
+export type StreamEvent =
+  | WatchingEvent
+  | DroppedEvent
+  | MissedEvent
+  | BackEvent
+  | PartialEvent
+  | KeepAliveEvent
+  | EndEvent;
 
 /** Anything that `GET /v1/events` sends. */
 export type AdminEvent = NodeEvent | StreamEvent;

@@ -42,6 +42,7 @@ export const CALLS = {
   lease: SERVICE_CALLS.lease,
   logic: SERVICE_CALLS.logic,
   comet: SERVICE_CALLS.comet,
+  events: SERVICE_CALLS.events,
 } as const satisfies {
   readonly parent: readonly (keyof ParentService)[];
   readonly worker: readonly (keyof WorkerService)[];

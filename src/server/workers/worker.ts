@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { NodeId } from '../../protocol/ids.js';
 import { pause, systemClock } from '../clock.js';
 import { type Comet, createComet } from '../comet/comet.js';
+import { EventHub } from '../observe/hub.js';
 import type { LeaseService } from '../rpc/calls.js';
 import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
@@ -52,6 +53,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
     ]),
   );
   const turns = times.turnMs > 0 ? new Turns(clock, times.turnMs) : undefined;
+  const hub = new EventHub(node, clock);
   const socket = connect(path);
   if (turns !== undefined) socket.on('data', () => turns.took());
   const link = new Link({
@@ -61,6 +63,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
     handler: serve([
       { name: 'worker', methods: CALLS.worker, service: self },
       { name: 'comet', methods: CALLS.comet, service: comet as unknown as CometService },
+      { name: 'events', methods: CALLS.events, service: hub },
     ]),
     ...times,
   });
@@ -78,6 +81,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
       node,
       version,
       renewMs,
+      hub,
       ...(turns === undefined ? {} : { turns }),
     }),
   );

@@ -40,6 +40,7 @@ test('every route stands in /openapi.json with a summary and an answer', async (
       '/metrics',
       '/openapi.json',
       '/readyz',
+      '/v1/events',
       '/v1/keys',
       '/v1/keys/{id}',
       '/v1/nodes',

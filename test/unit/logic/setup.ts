@@ -172,6 +172,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     development: true,
     drain: { perSecond: 1_000, reconnect: { minMs: 1_000, maxMs: 30_000 } },
     reports: async (nodes) => nodes.map(() => undefined),
+    watched: async () => [],
     origins: ['same-host'],
     metrics: metricsPage(metrics, given.metricsKeyFile),
     ...given.http,

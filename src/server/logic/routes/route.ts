@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ImgoError } from '../../../protocol/errors.js';
 import { parseJsonBytes } from '../../../protocol/text.js';
 import type { MetricsPage } from '../../observe/metrics-page.js';
+import type { WatchedNode } from '../../observe/stream.js';
 import type { NodeRecord } from '../../router/registry.js';
 import type { DrainOrder, NodeReport } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
@@ -38,6 +39,8 @@ export interface RouteContext extends PushParts {
   readonly goimNodes?: (() => GoimNodes | undefined) | undefined;
   readonly drain: DrainOrder;
   readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
+  /** Nodes whose events can be had, as they are now. */
+  readonly watched: () => Promise<readonly WatchedNode[]>;
   readonly problems?: (() => readonly string[]) | undefined;
   /** Nothing new is taken any more. */
   readonly stopped: AbortSignal;
