@@ -757,7 +757,7 @@ describe('without a server', () => {
 
 describe('help', () => {
   const commands =
-    'serve,push,listen,bench,sessions,rooms,kick,status,nodes,explain,completion,config show,config check'
+    'serve,push,listen,bench,sessions,rooms,kick,status,nodes,doctor,explain,completion,config show,config check'
       .split(',')
       .concat(['token create', 'token list', 'token inspect', 'token revoke', 'key create', 'key list', 'key revoke']);
 
@@ -790,6 +790,24 @@ describe('help', () => {
   it('explains codes', async () => {
     expect((await run(['explain', 'key_required'])).stdout).toContain('exit status 2');
     expect((await run(['explain', '4104'])).stdout).toContain('replaced');
+  });
+});
+
+describe('doctor', () => {
+  it('says of each check what is there, in JSON or in lines, and the status is the worst of them', async () => {
+    const { status, stdout } = await run(['doctor', '--json', '--memory']);
+    const found = JSON.parse(stdout) as { state: string; checks: { name: string; state: string; found: string }[] };
+    expect(status).toBe({ ok: 0, warning: 1, error: 5 }[found.state]);
+    const lines = await run(['doctor', '--memory']);
+    for (const { name } of found.checks) expect(lines.stdout).toMatch(new RegExp(`^. ${name} `, 'm'));
+  });
+
+  it('a target that no machine holds is out of reach, and what it needs is there to paste', async () => {
+    const { status, stdout } = await run(['doctor', '--target', '99M', '--workers', '1', '--memory']);
+    expect(status).toBe(5);
+    expect(stdout).toMatch(/^# \/etc\/sysctl\.d\/90-imgo\.conf, then sysctl --system:\n(?:[a-z0-9_.]+ = [0-9 ]+\n)+/m);
+    expect(stdout).toMatch(/^\[Service\]\nLimitNOFILE=\d+$/m);
+    expect((await run(['doctor', '--target', 'many'])).status).toBe(2);
   });
 });
 
