@@ -44,7 +44,7 @@ export function targetOf(
   const auto = workersFor(machine.descriptors, connections);
   return {
     connections,
-    workers: fixed && config.workers !== 'auto' ? config.workers : auto,
+    workers: fixed ? config.workers : auto,
     fixed,
     transport: config.listen.ws === undefined ? 'tcp' : 'ws',
   };
