@@ -15,6 +15,7 @@ import { openEngines } from './assemble/engines.js';
 import { Failures } from './assemble/failures.js';
 import { goimNodes, openHttp } from './assemble/http.js';
 import { chooseMode, type Mode } from './assemble/mode.js';
+import { SelfWatch } from './assemble/self-watch.js';
 import { once, runAll, type Undo } from './assemble/undo.js';
 import { keepUp } from './assemble/upkeep.js';
 import { type Clock, pause, systemClock } from './clock.js';
@@ -118,12 +119,14 @@ class Assembly {
   #live: LiveOptions | undefined;
   #mode: Mode = 'production';
   #http: { readonly http: string | undefined; readonly legacyHttp: string | undefined } | undefined;
-  #push: NodeReport['push'];
   #figures: LogicHttp['figures'] | undefined;
+  #alerts: LogicHttp['alerts'] | undefined;
   readonly #metrics: Metrics;
   #page: MetricsPage | undefined;
   /** Code of what the start waits for. */
   #waiting: string | undefined;
+  #push: (() => NodeReport['push']) | undefined;
+  readonly #self: SelfWatch;
 
   constructor(config: Config, options: StartOptions) {
     this.#config = config;
@@ -134,6 +137,8 @@ class Assembly {
     this.#metrics = this.#measured();
     this.#hub = new EventHub(this.#node, this.#clock);
     this.#failed.promise.catch(() => undefined);
+    this.#self = new SelfWatch(this.#clock, config.cluster.tls?.cert);
+    this.#undo.push(() => this.#self.stop());
     options.signal?.addEventListener('abort', () => this.#stopping.abort(), { once: true });
   }
 
@@ -339,6 +344,7 @@ class Assembly {
       goimNodes: () => goimNodes(this.#comets?.addresses()),
       origins: live.origins,
       reports: (nodes: readonly NodeRecord[]) => Promise.all(nodes.map((record) => this.#reportOf(record))),
+      self: () => this.#report(),
       problems: () => this.#missing(),
       hub: this.#hub,
       watched: () => this.#watched(),
@@ -348,8 +354,9 @@ class Assembly {
     await this.#comets?.listen();
     await api?.listen();
     this.#http = api?.addresses();
-    this.#push = api?.push as NodeReport['push'];
     this.#figures = api?.figures;
+    this.#alerts = api?.alerts;
+    this.#push = api?.push as (() => NodeReport['push']) | undefined;
   }
 
   /** Codes of what keeps this process from its work. */
@@ -413,6 +420,7 @@ class Assembly {
       queue: () => this.#engines?.queue.stats(),
       store: () => this.#engines?.buckets.health(),
       job: () => this.#job?.counters,
+      alerts: () => this.#alerts?.(),
       comets: () => this.#comets?.all() ?? [],
     });
   }
@@ -433,13 +441,12 @@ class Assembly {
   }
 
   #report(): NodeReport {
-    const { user, system } = process.cpuUsage();
+    const push = this.#push?.();
     return {
       node: this.#node,
       problems: this.#problems(),
-      rssBytes: process.memoryUsage.rss(),
-      cpuSeconds: (user + system) / 1e6,
-      ...(this.#push === undefined ? {} : { push: this.#push }),
+      ...this.#self.figures(),
+      ...(push === undefined ? {} : { push }),
       ...(this.#job === undefined ? {} : { job: { ...this.#job.counters } }),
       ...(this.#job === undefined || this.#engines === undefined ? {} : { queue: this.#engines.queue.stats() }),
     };

@@ -5,6 +5,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import type { ListenAddress, Span } from './config-kinds.js';
 import type { Settings } from './config-schema.js';
+import type { AlertThresholds } from './observe/facts.js';
 import type { Role } from './router/registry.js';
 
 /** Where a listener listens. */
@@ -139,6 +140,7 @@ export interface Config {
   readonly metricsKeyFile: string | undefined;
   /** Whether admin keys may see payloads in the event stream. */
   readonly payloads: 'hidden' | 'allowed';
+  readonly alerts: AlertThresholds;
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
     readonly format: 'auto' | 'json' | 'pretty';
@@ -180,7 +182,7 @@ const NO_LISTENERS = { ws: undefined, tcp: undefined, goim: undefined };
 /** Settings as a Config. `named`: true for a key that somebody set; `folder`: what a relative data folder is relative to. */
 export function toConfig(settings: Settings, named: (key: string) => boolean, folder: string): Config {
   const { data, listen, auth, limits, delivery, rooms, legacy, fanout, store, observe } = settings;
-  const { redis, queue, cluster, drain } = settings;
+  const { redis, queue, cluster, drain, alerts } = settings;
   const listenerOf = (key: string, value: ListenAddress | 'off'): ListenerConfig | undefined =>
     value === 'off' ? undefined : { host: value.host ?? listen.host, port: value.port, named: named(`listen.${key}`) };
   const path = (file: string) => (file === '' ? undefined : isAbsolute(file) ? file : resolve(folder, file));
@@ -258,6 +260,17 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
     store: { reserveBytes: store.reserve },
     metricsKeyFile: path(observe.metrics_key_file),
     payloads: observe.payloads,
+    alerts: {
+      fdLimit: alerts.fd_limit,
+      maxConns: alerts.max_conns,
+      loopLagMs: alerts.loop_lag,
+      queueLagMs: alerts.queue_lag,
+      lagging: alerts.lagging,
+      memory: alerts.memory,
+      diskBytes: alerts.disk,
+      certificateMs: alerts.certificate,
+      clockSkewMs: alerts.clock_skew,
+    },
     log: observe.log,
   };
 }

@@ -17,6 +17,15 @@ const LOGIC_KEYS = [
   'rooms.join',
   'legacy.default_room',
   'observe.payloads',
+  'alerts.fd_limit',
+  'alerts.max_conns',
+  'alerts.loop_lag',
+  'alerts.queue_lag',
+  'alerts.lagging',
+  'alerts.memory',
+  'alerts.disk',
+  'alerts.certificate',
+  'alerts.clock_skew',
 ];
 /** Settings of comets; those in processes of their own keep what they were started with. */
 const COMET_KEYS = [
@@ -85,6 +94,7 @@ function logicOptions(config: Config): LogicOptions {
     payloadsShown: config.payloads === 'allowed',
     userTtlMs: delivery.keep.ageMs,
     roomTtlMs: rooms.keep.ageMs,
+    alerts: config.alerts,
   };
 }
 

@@ -83,7 +83,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
 /** `auto`: a process for each core, and as many as the connections asked for need descriptors. */
 export async function workerCount({ workers, limits: { maxConns, reserveFds } }: Config): Promise<number> {
   if (workers !== 'auto') return workers;
-  const { descriptorLimit } = await import('../comet/limits.js');
+  const { descriptorLimit } = await import('../observe/process.js');
   const each = Math.max(1, descriptorLimit() - reserveFds - PROCESS_FDS);
   return Math.max(availableParallelism(), maxConns === 'auto' ? 1 : Math.ceil(maxConns / each));
 }

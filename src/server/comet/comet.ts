@@ -117,7 +117,7 @@ class CometRole implements Comet {
       this.#lease.state = draining ? 'draining' : 'ok';
       log.warn({ draining }, draining ? 'this node is being emptied' : 'this node takes connections again');
     });
-    this.service = new LocalCometService(this.#core, this.#drain);
+    this.service = new LocalCometService(this.#core, this.#drain, () => this.#listeners.capacity);
   }
 
   async join(): Promise<void> {

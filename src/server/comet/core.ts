@@ -21,7 +21,7 @@ import { Counters } from './counters.js';
 import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
 import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
-import { Lateness } from './lateness.js';
+import { Load } from './load.js';
 import { CometObserver } from './observer.js';
 import { Opens } from './opens.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
@@ -98,7 +98,7 @@ export class CometCore implements SessionHost {
   readonly node: NodeId;
   readonly counters = new Counters();
   readonly fanOut = new FanOutCounters();
-  readonly lateness = new Lateness();
+  readonly load: Load<Session>;
   readonly fence: Fence;
   readonly frameLimits: FrameLimits;
   readonly follow: FollowContext;
@@ -144,6 +144,7 @@ export class CometCore implements SessionHost {
     this.logic = logic;
     this.clock = clock;
     this.node = node;
+    this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters };
@@ -156,6 +157,7 @@ export class CometCore implements SessionHost {
       pins: this.pins,
       recovered: this.recovered,
       counters: this.fanOut,
+      latency: this.load.latency,
       options: {
         ...TOPIC_DEFAULTS,
         windowMs: options.fanout.windowMs,
@@ -391,6 +393,7 @@ export class CometCore implements SessionHost {
       else forTopics = true;
     }
     for (const session of touched) session.flush();
+    this.load.latency.notified(touched.length, notifications);
     if (!forTopics) return;
     for (const note of notifications) {
       if (note.session !== undefined || note.log.startsWith('user:')) continue;
@@ -456,7 +459,7 @@ export class CometCore implements SessionHost {
   #tick(): void {
     const now = this.clock.monotonic();
     const second = Math.floor(now / 1_000);
-    this.lateness.tick(now, TICK_MS);
+    this.load.lateness.tick(now, TICK_MS);
     this.#deadlines.advance(now, (session) => this.#due(session, now));
     if (second === this.#second) return;
     this.#second = second;

@@ -2,6 +2,7 @@
 import type { LogName, MessageId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
 import type { ReadLimit, ReadResult } from '../store/buckets.js';
+import type { DeliveryLatency } from './delivery-latency.js';
 import type { Outlet } from './outlet.js';
 import type { Pins } from './pins.js';
 import type { RecoveredRings } from './recovered.js';
@@ -101,6 +102,7 @@ export interface TopicContext {
   readonly recovered: RecoveredRings;
   readonly options: TopicOptions;
   readonly counters: FanOutCounters;
+  readonly latency?: DeliveryLatency;
   /** Reads a log that this comet serves. */
   read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult>;
   /** False while the comet is fenced: nothing is written then. Asked before each step and each resume. */

@@ -11,9 +11,10 @@ import type { Auth } from './auth.js';
 import type { CometCore } from './core.js';
 import { hearAgain } from './input.js';
 import { NATIVE_HEARTBEAT_MS } from './options.js';
+import type { Joined } from './outlet.js';
 import { resyncOne } from './rejoin.js';
 import { Aside, Phase, type Session } from './session.js';
-import type { Joined, Topic } from './topic.js';
+import type { Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
 
 /** Opens the session; its input waits meanwhile. Every failure ends in a close with a code. */

@@ -14,6 +14,8 @@ export interface LaneEntry {
   readonly id: MessageId;
   readonly payload: Uint8Array;
   readonly operation: number | undefined;
+  /** Wall ms. */
+  readonly acceptedAt?: number;
 }
 
 export class Lane extends Ring {

@@ -9,20 +9,25 @@ import type {
   DrainOrder,
   Notification,
   SessionInfo,
+  StatsRequest,
 } from '../rpc/services.js';
 import type { CometCore } from './core.js';
 import type { Drain } from './drain.js';
 import { resync } from './rejoin.js';
 import type { Session } from './session.js';
+import { cometStats } from './stats.js';
 
 /** The service of one comet. */
 export class LocalCometService implements CometService {
   readonly #core: CometCore;
   readonly #drain: Pick<Drain, 'active' | 'begin' | 'end'>;
+  readonly #capacity: () => CometStats['capacity'];
 
-  constructor(core: CometCore, drain: Pick<Drain, 'active' | 'begin' | 'end'>) {
+  /** `capacity`: the most connections at the moment; undefined: nothing bounds them. */
+  constructor(core: CometCore, drain: Pick<Drain, 'active' | 'begin' | 'end'>, capacity: () => CometStats['capacity']) {
     this.#core = core;
     this.#drain = drain;
+    this.#capacity = capacity;
   }
 
   async notify(notifications: readonly Notification[]): Promise<void> {
@@ -67,29 +72,8 @@ export class LocalCometService implements CometService {
     return this.#core.topics.get(roomLog(room))?.members.length ?? 0;
   }
 
-  async stats(): Promise<CometStats> {
-    const core = this.#core;
-    const counters = core.counters.snapshot();
-    for (const [name, value] of Object.entries(core.fanOut)) {
-      if (typeof value !== 'number') continue;
-      counters[`topics_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`] = value;
-    }
-    counters.pins_evicted = core.pins.evicted;
-    counters.recovered_evicted = core.recovered.evicted;
-    const cpu = process.cpuUsage();
-    return {
-      node: core.node,
-      draining: this.#drain.active,
-      connections: core.connections.size,
-      sessions: core.sessions.size,
-      byDialect: { ...core.byDialect },
-      topics: [...core.topics].map((topic) => topic.stats()),
-      counters,
-      reasons: { ...core.counters.reasons },
-      rssBytes: process.memoryUsage.rss(),
-      cpuSeconds: (cpu.user + cpu.system) / 1e6,
-      loopP99Ms: core.lateness.p99(),
-    };
+  async stats(request?: StatsRequest): Promise<CometStats> {
+    return cometStats(this.#core, { draining: this.#drain.active, capacity: this.#capacity() }, request);
   }
 
   async drain(order: DrainOrder | undefined): Promise<void> {

@@ -21,6 +21,7 @@ import type { FrameSink, FrameState, FrameVerdict } from '../../protocol/reader.
 import type { Clock } from '../clock.js';
 import type { Notification, SessionHandle } from '../rpc/services.js';
 import type { Counters } from './counters.js';
+import type { Load } from './load.js';
 import type { CometOptions } from './options.js';
 import type { JoinedTopic, Outlet } from './outlet.js';
 import type { Delivery, FollowContext, LogFollower, LogSink } from './user-log.js';
@@ -59,6 +60,8 @@ export interface SessionHost {
   readonly counters: Counters;
   readonly follow: FollowContext;
   readonly frameLimits: FrameLimits;
+  /** Told of sessions that are held, but not of those that pause between frames. */
+  readonly load: Load<Session>;
   /** False while the comet is fenced. */
   mayWrite(): boolean;
   /** A frame of this session, checked by the reader. */
@@ -368,6 +371,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   private hold(): void {
     this.held = true;
     this.host.counters.holds++;
+    this.host.load.held.held(this);
     if (this.host.observer.hub.wants !== 0) this.host.observer.held(this);
     this.onDrain ??= (error) => {
       if (error === null || error === undefined) this.resume();
@@ -379,6 +383,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   resume(): void {
     if (this.closed) return;
     this.held = false;
+    this.host.load.held.drained(this);
     if (this.host.observer.hub.wants !== 0) this.host.observer.released(this);
     if (this.owedPong !== undefined) {
       const pong = this.owedPong;
@@ -462,6 +467,7 @@ export class Session implements Outlet, LogSink, FrameSink {
 
   private end(row?: DisconnectRow): void {
     this.closed = true;
+    if (this.held) this.host.load.held.drained(this);
     this.host.release(this, row);
     this.phase = Phase.CLOSED;
     this.parser = undefined;

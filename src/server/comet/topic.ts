@@ -16,17 +16,11 @@ import { History } from './history.js';
 import { type Lane, type LaneEntry, selectionOf } from './lane.js';
 import { Lanes } from './lanes.js';
 import { LOST, Members } from './members.js';
-import type { JoinedTopic, Outlet } from './outlet.js';
+import type { Joined, JoinedTopic, Outlet } from './outlet.js';
 import { SEGMENT_BYTES } from './ring.js';
 import { Told } from './told.js';
+import { TopicGauge } from './topic-gauge.js';
 import { Window } from './window.js';
-
-/** Where a member that joined from a position stands. */
-export interface Joined {
-  readonly head: MessageId;
-  /** Everything since the position follows; false: a gap comes first, or somewhere on the way. */
-  readonly recovered: boolean;
-}
 
 export class Topic implements JoinedTopic {
   readonly log: LogName;
@@ -38,6 +32,7 @@ export class Topic implements JoinedTopic {
   /** Members that the last sweep found held. */
   lagging = 0;
   closed = false;
+  readonly gauge: TopicGauge;
 
   readonly #context: TopicContext;
   readonly #catchUp: CatchUp;
@@ -60,6 +55,7 @@ export class Topic implements JoinedTopic {
     this.head = head;
     this.topicBytes = topicBytes(log);
     this.#context = context;
+    this.gauge = new TopicGauge(context);
     this.#rows = new Members(this);
     this.members = this.#rows.outlets;
     this.#told = new Told(this, context.observer);
@@ -141,6 +137,7 @@ export class Topic implements JoinedTopic {
   /** A message that is next: it goes into the rings. */
   put(entry: LaneEntry, ephemeral: boolean): void {
     if (!ephemeral) this.head = entry.id;
+    this.gauge.came(entry.acceptedAt);
     if (this.#lanes.size === 0) return;
     const now = this.#context.clock.monotonic();
     let bytes = 0;
@@ -235,6 +232,7 @@ export class Topic implements JoinedTopic {
     const stop = Math.max(0, row - sockets);
     const visits = row - stop;
     this.#told.writes();
+    const before = this.#context.counters.deliveries;
     while (row > stop) {
       row--;
       const outlet = outlets[row] as Outlet;
@@ -246,6 +244,7 @@ export class Topic implements JoinedTopic {
     }
     this.#told.wrote();
     this.#cursor = row;
+    this.gauge.stepped(before, visits < sockets || row === 0);
     if (visits >= sockets && row > 0) return sockets;
     this.#ended();
     return Math.min(visits, sockets - 1);
@@ -275,16 +274,17 @@ export class Topic implements JoinedTopic {
     return (this.#rows.lanes[row] as Lane).idsBefore(this.#rows.offsets[row] as number, bytes);
   }
 
+  get sweepMs(): number {
+    return this.#window.latestSweepMs(this.#context.clock.monotonic());
+  }
+
   stats(): TopicStats {
-    let ringBytes = 0;
-    for (const lane of this.#lanes.values()) ringBytes += lane.bytes;
-    const { log, lagging } = this;
-    const { windowMs } = this.#context.options;
-    return { log, members: this.members.length, lagging, windowMs, sweepMs: this.#window.sweepMs, ringBytes };
+    return this.gauge.stats(this, this.#lanes.values());
   }
 
   /** Lets go of ring memory that is old and that every member has; called every second or so. Returns the bytes kept. */
   expire(now: number): number {
+    this.gauge.look(now);
     let kept = this.#history.expire(now);
     const before = now - this.#context.options.ringAgeMs;
     for (const lane of this.#lanes.values()) {
@@ -470,6 +470,7 @@ export class Topic implements JoinedTopic {
     this.#rows.offsets[row] = offset;
     if (compareIds(after, upTo) >= 0) return;
     this.#context.counters.gapsLag++;
+    this.gauge.gaps++;
     outlet.gap(this, after, upTo);
   }
 

@@ -6,6 +6,7 @@ import { asImgoError, type ErrorCode, ImgoError } from '../../protocol/errors.js
 import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, userLog } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
 import type { EventHub } from '../observe/hub.js';
+import { LATENCY_BOUNDS_MS, Latency } from '../observe/latency.js';
 import type { Accepted, Queue } from '../queue/queue.js';
 import type { Buckets, Idempotency, PushRecord } from '../store/buckets.js';
 import type { LogicOptions } from './options.js';
@@ -48,16 +49,13 @@ interface Pending {
   readonly reject: (error: ImgoError) => void;
 }
 
-/** Upper bounds of the latency histogram; one more bucket is above the last. */
-const LATENCY_BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000] as const;
-
 /** Between two looks at what is overdue. */
 const LOOK_MS = 250;
 
 export class Acceptor {
   readonly counters: AcceptCounters = { accepted: { user: 0, users: 0, room: 0, all: 0, ephemeral: 0 }, refused: {} };
   /** From a valid push to its acceptance. */
-  readonly latency = { counts: new Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
+  readonly latency = new Latency();
   readonly #queue: Queue;
   readonly #buckets: Pick<Buckets, 'health'>;
   readonly #clock: Clock;
@@ -99,7 +97,7 @@ export class Acceptor {
     readonly counts: readonly number[];
     readonly sumSeconds: number;
   } {
-    const { counts, sumMs } = this.latency;
+    const { counts, sumMs } = this.latency.totals();
     return { bounds: LATENCY_BOUNDS_MS.map((ms) => ms / 1_000), counts, sumSeconds: sumMs / 1_000 };
   }
 
@@ -197,7 +195,8 @@ export class Acceptor {
         (accepted) => {
           // Too late: it was told to be unknown already.
           if (!this.#pending.delete(pending)) return;
-          this.#took(this.#clock.monotonic() - since);
+          const now = this.#clock.monotonic();
+          this.latency.add(now - since, now);
           if (this.#hub !== undefined && this.#hub.wants !== 0) this.#hub.accepted(log, accepted?.id, bytes);
           resolve(answer(accepted?.id));
         },
@@ -206,13 +205,6 @@ export class Acceptor {
         },
       );
     });
-  }
-
-  #took(ms: number): void {
-    let index = 0;
-    while (index < LATENCY_BOUNDS_MS.length && ms > (LATENCY_BOUNDS_MS[index] as number)) index++;
-    this.latency.counts[index] = (this.latency.counts[index] ?? 0) + 1;
-    this.latency.sumMs += ms;
   }
 
   #expire(): void {

@@ -5,7 +5,9 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
+import type { AlertCode } from '../observe/alerts.js';
 import type { EventHub } from '../observe/hub.js';
+import type { LatencyFigures } from '../observe/latency.js';
 import type { PushFigures } from '../observe/metrics.js';
 import type { MetricsPage } from '../observe/metrics-page.js';
 import type { WatchedNode } from '../observe/stream.js';
@@ -13,6 +15,7 @@ import type { NodeRecord } from '../router/registry.js';
 import type { DrainOrder, NodeReport } from '../rpc/services.js';
 import { type AcceptCounters, Acceptor } from './accept.js';
 import { Access, KEYLESS } from './access.js';
+import { ClusterWatch } from './cluster-watch.js';
 import { registerGoim } from './legacy-goim.js';
 import { registerImgo } from './legacy-imgo.js';
 import type { GoimNodes, LogicLogger, PushParts } from './options.js';
@@ -28,6 +31,7 @@ import { registerPush } from './routes/push.js';
 import type { RouteContext } from './routes/route.js';
 import { registerKicks, registerSessions } from './routes/sessions.js';
 import { registerTokens } from './routes/tokens.js';
+import { registerTop } from './routes/top.js';
 import { compileSerializer, compileValidator, describeApi } from './schemas.js';
 import type { Logic } from './sessions.js';
 import { SlowBodies } from './slow-bodies.js';
@@ -62,6 +66,8 @@ export interface LogicHttpOptions extends PushParts {
   readonly hub?: EventHub;
   /** Nodes whose events can be had, as they are now. */
   readonly watched: () => Promise<readonly WatchedNode[]>;
+  /** What this process says of itself, where it may be no node of its own: the parent of workers. */
+  readonly self?: () => NodeReport;
   /** Codes of what keeps this process from its work. */
   readonly problems?: () => readonly string[];
   /** Connections at a time; more are closed at once. */
@@ -76,9 +82,11 @@ export interface LogicHttp {
   /** Takes nothing new, ends waits and batches, answers what was accepted, closes; within a few seconds. */
   stop(): Promise<void>;
   /** What was pushed through it. */
-  readonly push: AcceptCounters;
+  readonly push: () => AcceptCounters & { readonly took: LatencyFigures };
   /** The same for /metrics, with what HTTP itself counts. */
   figures(): PushFigures;
+  /** How many subjects each alert holds for, 0 included. */
+  alerts(): ReadonlyMap<AlertCode, number>;
   /** For tests: the native instance. */
   readonly app: FastifyInstance;
 }
@@ -88,6 +96,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const access = new Access(options);
   const stopped = new AbortController();
   const slowBodies = new SlowBodies(options.clock, options.options.bodyMs);
+  const cluster = new ClusterWatch(options);
   const context: RouteContext = {
     ...options,
     acceptor,
@@ -95,6 +104,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
     tokens: new Tokens(options),
     connections: { refused: 0 },
     slowBodies,
+    cluster,
     stopped: stopped.signal,
   };
   const app = createApp(options, context, registerNative);
@@ -102,19 +112,22 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const close = async () => {
     await Promise.all([app.close(), legacy?.close()]);
     acceptor.stop();
+    cluster.stop();
   };
   return {
     app,
-    push: acceptor.counters,
+    push: () => ({ ...acceptor.counters, took: acceptor.latency.figures(options.clock.monotonic()) }),
     figures: () => ({
       ...acceptor.counters,
       acceptance: acceptor.acceptance,
       refusedConnections: context.connections.refused,
       slowBodies: slowBodies.cut,
     }),
+    alerts: () => cluster.alertCounts,
     async listen() {
       try {
         await app.listen({ host: options.http.host, port: options.http.port });
+        cluster.start();
         if (legacy !== undefined && options.legacyHttp !== undefined) {
           await legacy.listen({ host: options.legacyHttp.host, port: options.legacyHttp.port });
           options.log.warn(
@@ -157,6 +170,7 @@ function registerNative(app: FastifyInstance, context: RouteContext): void {
     registerKicks,
     registerLogs,
     registerCluster,
+    registerTop,
     registerDrain,
     registerEvents,
     registerProbes,

@@ -2,6 +2,7 @@
 
 import type { NodeId, RoomId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
+import { type AlertThresholds, alertDefaults } from '../observe/facts.js';
 import type { Queue } from '../queue/queue.js';
 import type { Registry } from '../router/registry.js';
 import type { CometService } from '../rpc/services.js';
@@ -41,6 +42,8 @@ export interface LogicOptions {
   readonly confirmMs: number;
   /** `observe.payloads`: admin keys may see what messages say. */
   readonly payloadsShown: boolean;
+  /** [alerts]. */
+  readonly alerts: AlertThresholds;
 }
 
 /** The defaults of the settings, and bounds that have none. */
@@ -61,6 +64,7 @@ export const logicDefaults: LogicOptions = {
   maxWaitMs: 60_000,
   confirmMs: 1_000,
   payloadsShown: false,
+  alerts: alertDefaults,
 };
 
 /** What logic works with. `cometFor`: the comet of that node, or undefined when no link to it exists. */

@@ -55,6 +55,12 @@ export const METRICS = {
     of: 'node',
     help: 'How late a timer of 50 ms came, since the first scrape: what everything else on this event loop waits, too',
   },
+  imgo_alert: {
+    type: 'gauge',
+    of: 'logic',
+    help: 'How many subjects (nodes, rooms, ...) of the whole server this alert holds for, as this logic judges; 0: none',
+    labels: ['code'],
+  },
   imgo_push_accepted_total: {
     type: 'counter',
     of: 'logic',

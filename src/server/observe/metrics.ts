@@ -30,6 +30,8 @@ export interface MetricSources {
   readonly queue: () => QueueStats | undefined;
   readonly store: () => StoreHealth | undefined;
   readonly job: () => JobCounters | undefined;
+  /** How many subjects each alert holds for, as a logic judges the whole server. */
+  readonly alerts: () => ReadonlyMap<string, number> | undefined;
   /** Of this node: its own, or those of its workers. */
   readonly comets: () => readonly CometService[];
 }
@@ -49,7 +51,7 @@ export class Metrics {
 
   /** The answer to one scrape. */
   async text(): Promise<string> {
-    const { about, problems, push, queue, store, job, comets } = this.#sources;
+    const { about, problems, push, queue, store, job, alerts, comets } = this.#sources;
     const stats = await Promise.all(comets().map((comet) => this.#ask(comet)));
     const to = new Exposition();
     const { version, node } = about;
@@ -62,6 +64,7 @@ export class Metrics {
     writeQueue(to, queue());
     writeStore(to, store());
     writeJob(to, job());
+    for (const [code, count] of alerts() ?? []) to.add('imgo_alert', count, { code });
     for (const one of stats) if (one !== undefined) writeComet(to, one);
     return to.text();
   }

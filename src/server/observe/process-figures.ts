@@ -6,8 +6,8 @@
 import { type PerformanceEntry, PerformanceObserver, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import type { Clock, Timer } from '../clock.js';
-import { descriptorLimit, descriptorsInUse } from '../comet/limits.js';
 import type { Exposition } from './exposition.js';
+import { descriptorLimit, descriptorsInUse } from './process.js';
 
 /** Between two looks at how late the event loop is. */
 const LOOK_MS = 50;

@@ -213,6 +213,8 @@ export interface StoreHealth {
   /** The error code to refuse accepts with, when not writable. */
   readonly code?: 'store_full' | 'store_failed';
   readonly freeBytes?: number;
+  /** It is disk that these bytes are of, not memory. */
+  readonly onDisk?: true;
   readonly usedBytes: number;
   /** Counters by name, monotonic: trimmed_acknowledged, trimmed_expired, trimmed_cap, devices_forgotten, … */
   readonly counters: Readonly<Record<string, number>>;

@@ -161,6 +161,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     queue: () => queue.stats(),
     store: () => buckets.health(),
     job: () => job.counters,
+    alerts: () => undefined,
     comets: () => [comet],
   });
   const http: LogicHttp = createLogicHttp({

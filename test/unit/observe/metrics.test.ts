@@ -15,6 +15,7 @@ import { systemClock } from '../../../src/server/clock.js';
 import { Counters } from '../../../src/server/comet/counters.js';
 import { FanOutCounters } from '../../../src/server/comet/fan-out.js';
 import { loadConfig } from '../../../src/server/config-load.js';
+import { ALERT_CODES } from '../../../src/server/observe/alerts.js';
 import { COUNTERS, REASONS } from '../../../src/server/observe/comet-metrics.js';
 import { Exposition } from '../../../src/server/observe/exposition.js';
 import { METRICS, type MetricRow } from '../../../src/server/observe/metric-table.js';
@@ -98,7 +99,7 @@ describe('a scrape', () => {
   it('has labels of tables only: as many as there are, however many users and rooms', () => {
     const known: Readonly<Record<string, readonly string[]>> = {
       worker: ['0'],
-      code: Object.keys(ERRORS),
+      code: [...Object.keys(ERRORS), ...ALERT_CODES],
       target: ['user', 'users', 'room', 'all', 'ephemeral'],
       dialect: ['native', 'imgo', 'goim1', 'goim2'],
       transport: ['tcp', 'ws'],

@@ -10,6 +10,7 @@ import type { DrainOrder, NodeReport } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
 import type { Acceptor } from '../accept.js';
 import type { Access, Caller } from '../access.js';
+import type { ClusterWatch } from '../cluster-watch.js';
 import type { GoimNodes, LogicLogger, PushParts } from '../options.js';
 import type { Logic } from '../sessions.js';
 import type { SlowBodies } from '../slow-bodies.js';
@@ -31,6 +32,7 @@ export interface RouteContext extends PushParts {
   /** Connections to the HTTP ports that were closed at once, for there were too many. */
   readonly connections: { refused: number };
   readonly slowBodies: SlowBodies;
+  readonly cluster: ClusterWatch;
   readonly log: LogicLogger;
   readonly version: string;
   /** What /metrics answers. */
