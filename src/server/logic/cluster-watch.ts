@@ -20,12 +20,6 @@ export interface WatchParts extends Pick<LogicParts, 'registry' | 'clock' | 'opt
   readonly self?: (() => NodeReport) | undefined;
 }
 
-/** What a node counts, with earlier incarnations of it; and how much of it there was a second, lately. */
-export interface Counted {
-  readonly total: Readonly<Record<string, number>>;
-  readonly perSecond: Readonly<Record<string, number>>;
-}
-
 interface Known {
   record: NodeRecord;
   report: NodeReport | undefined;
