@@ -6,6 +6,7 @@ import { KAFKA } from './error-kafka.js';
 import { OBSERVE } from './error-observe.js';
 import { REDIS } from './error-redis.js';
 import { type ErrorRow, Exit, retry, row } from './error-row.js';
+import { TRACE } from './error-trace.js';
 
 const { RUNTIME, USAGE, UNREACHABLE, REFUSED, IMPOSSIBLE, PARTLY, TIMEOUT, INTERRUPTED } = Exit;
 
@@ -512,6 +513,7 @@ export const ERRORS = {
   ...KAFKA,
   ...REDIS,
   ...OBSERVE,
+  ...TRACE,
 } as const satisfies Record<string, ErrorRow>;
 
 /** A code of the table. */

@@ -30,6 +30,7 @@ import { EventHub } from './observe/hub.js';
 import { Metrics } from './observe/metrics.js';
 import { type MetricsPage, metricsPage } from './observe/metrics-page.js';
 import type { WatchedNode } from './observe/stream.js';
+import { TraceStore } from './observe/traces.js';
 import { startProbes } from './probes.js';
 import type { NodeRecord } from './router/registry.js';
 import type { Peer } from './rpc/admission.js';
@@ -127,6 +128,7 @@ class Assembly {
   #waiting: string | undefined;
   #push: (() => NodeReport['push']) | undefined;
   readonly #self: SelfWatch;
+  readonly #traces: TraceStore;
 
   constructor(config: Config, options: StartOptions) {
     this.#config = config;
@@ -136,6 +138,7 @@ class Assembly {
     this.#node = (config.cluster.node ?? made) as NodeId;
     this.#metrics = this.#measured();
     this.#hub = new EventHub(this.#node, this.#clock);
+    this.#traces = new TraceStore(this.#clock, this.#node);
     this.#failed.promise.catch(() => undefined);
     this.#self = new SelfWatch(this.#clock, config.cluster.tls?.cert);
     this.#undo.push(() => this.#self.stop());
@@ -252,6 +255,7 @@ class Assembly {
       registry: this.#cluster?.nodes?.learning(registry) ?? registry,
       clock: this.#clock,
       options,
+      traces: this.#traces,
       cometFor: (node) => this.#comets?.cometFor(node) ?? this.#cluster?.nodes?.cometNamed(node),
     };
   }
@@ -264,6 +268,7 @@ class Assembly {
       clock: this.#clock,
       hub: this.#hub,
       ackMs,
+      traces: this.#traces,
       cometFor: (record) => this.#cometOf(record),
       onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
     });
@@ -290,6 +295,7 @@ class Assembly {
       address: this.#cluster?.address ?? '',
       hub: this.#hub,
       onTaken: (holder) => this.#taken(holder),
+      traces: this.#traces,
       store: this.#engines,
     });
     this.#comets = comets;
@@ -345,6 +351,7 @@ class Assembly {
       origins: live.origins,
       reports: (nodes: readonly NodeRecord[]) => Promise.all(nodes.map((record) => this.#reportOf(record))),
       self: () => this.#report(),
+      nodeFor: (record: NodeRecord) => this.#cluster?.nodes?.node(record),
       problems: () => this.#missing(),
       hub: this.#hub,
       watched: () => this.#watched(),
@@ -381,7 +388,10 @@ class Assembly {
     if (peer.role === 'job') {
       return comet && serve([{ name: 'comet', methods: ['notify'], service: comet }]);
     }
-    const node: NodeService = { report: async () => this.#report() };
+    const node: NodeService = {
+      report: async () => this.#report(),
+      trace: async (log, key) => this.#traces.find(log, key),
+    };
     return serve([
       { name: 'events', methods: SERVICE_CALLS.events, service: this.#hub },
       { name: 'node', methods: SERVICE_CALLS.node, service: node },

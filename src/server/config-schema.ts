@@ -242,6 +242,7 @@ export const schema = z.strictObject({
       'hidden',
       'Whether those who watch the server with an admin key may ask for what messages say.',
     ),
+    trace_sample: share('0%', 'Share of pushes that are traced without being asked to.', true),
   }),
 });
 

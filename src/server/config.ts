@@ -145,6 +145,10 @@ export interface Config {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
     readonly format: 'auto' | 'json' | 'pretty';
   };
+  readonly observe: {
+    /** From 0 to 1. */
+    readonly traceSample: number;
+  };
 }
 
 /** True for addresses that only this machine can reach. */
@@ -272,6 +276,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
       clockSkewMs: alerts.clock_skew,
     },
     log: observe.log,
+    observe: { traceSample: observe.trace_sample },
   };
 }
 

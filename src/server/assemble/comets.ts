@@ -8,6 +8,7 @@ import type { CometAddresses } from '../comet/listeners.js';
 import type { CometOptions } from '../comet/options.js';
 import type { Config } from '../config.js';
 import type { EventHub, WatchService } from '../observe/hub.js';
+import type { TraceStore } from '../observe/traces.js';
 import type { NodeRecord, Registry, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -44,6 +45,7 @@ export interface CometsParts {
   readonly onTaken: (holder: NodeRecord) => void;
   /** Where events of this process go. */
   readonly hub: EventHub;
+  readonly traces: TraceStore;
   /** Of this process: what workers need of their parent. */
   readonly store: { readonly registry: Registry; readonly buckets: Buckets } | undefined;
 }

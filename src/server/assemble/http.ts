@@ -11,7 +11,10 @@ import type { Mode } from './mode.js';
 export async function openHttp(
   config: Config,
   parts: PushParts &
-    Pick<LogicHttpOptions, 'metrics' | 'goimNodes' | 'origins' | 'reports' | 'self' | 'problems' | 'hub' | 'watched'>,
+    Pick<
+      LogicHttpOptions,
+      'metrics' | 'goimNodes' | 'origins' | 'reports' | 'self' | 'nodeFor' | 'problems' | 'hub' | 'watched'
+    >,
   service: Logic,
   { log, version }: { readonly log: LogicLogger; readonly version: string },
   mode: Mode,

@@ -6,6 +6,7 @@ import { DISCONNECT } from '../../protocol/disconnect.js';
 import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
 import { type Clock, pause, type Timer } from '../clock.js';
 import type { EventHub } from '../observe/hub.js';
+import { TraceStore } from '../observe/traces.js';
 import type { NodeRecord, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -44,6 +45,8 @@ export interface CometParts {
   readonly turns?: Turns;
   /** Where events of this node go; one of its own unless given. */
   readonly hub?: EventHub;
+  /** Where steps of messages that are traced are noted; of the process, where other roles note theirs. */
+  readonly traces?: TraceStore | undefined;
 }
 
 /** A comet that has joined the registry. */
@@ -99,6 +102,7 @@ class CometRole implements Comet {
       incarnation: 0,
       turns,
       hub: parts.hub,
+      traces: parts.traces ?? new TraceStore(clock, node),
     });
     this.#lease = new LeaseKeeper(registry, clock, { node, version, address, roles }, renewMs, {
       held: ({ incarnation, holdsMs }, sentAt) => this.#held(incarnation, holdsMs, sentAt),

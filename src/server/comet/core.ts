@@ -3,18 +3,11 @@
 
 import { DISCONNECT, type DisconnectRow } from '../../protocol/disconnect.js';
 import { type FrameLimits, limitsFromClients } from '../../protocol/frame.js';
-import {
-  ALL_LOG,
-  type LogName,
-  type MessageId,
-  maxId,
-  type NodeId,
-  type SessionId,
-  type UserId,
-} from '../../protocol/ids.js';
+import { ALL_LOG, type NodeId, type SessionId, type UserId } from '../../protocol/ids.js';
 import type { FrameVerdict } from '../../protocol/reader.js';
 import type { Clock, Timer } from '../clock.js';
 import { EventHub } from '../observe/hub.js';
+import type { TraceStore } from '../observe/traces.js';
 import type { CometIdentity, LogicService, Notification } from '../rpc/services.js';
 import { SharedAccepts } from './accepts.js';
 import { Counters } from './counters.js';
@@ -32,6 +25,8 @@ import { RecoveredRings } from './recovered.js';
 import { Phase, type Session, type SessionHost } from './session.js';
 import { Sweeper } from './sweep.js';
 import { TopicTable } from './topic-table.js';
+import { CometTraces } from './traces.js';
+import { Unclaimed } from './unclaimed.js';
 import type { FollowContext } from './user-log.js';
 import { Wheel } from './wheel.js';
 
@@ -62,6 +57,8 @@ export interface CoreParts {
   readonly turns?: Turns | undefined;
   /** Where events of this node go; one of its own unless given. */
   readonly hub?: EventHub | undefined;
+  /** Where steps of messages that are traced are noted. */
+  readonly traces: TraceStore;
 }
 
 /** When the next turn of the event loop may begin: told of each read, where a process is to take many in one turn. */
@@ -71,9 +68,6 @@ export interface Turns {
 
 /** Entries and bytes of one read of a user's log: encoded, they fit one write. */
 const USER_READ = { entries: 256, bytes: WRITE_BYTES - 8 * 1024 };
-
-/** Users notified while sessions were being opened that are remembered by id; beyond it those sessions read. */
-const UNCLAIMED_MAX = 10_000;
 
 /** Memory of fallen ring segments that sockets may pin. */
 const PINNED_BYTES = 64 * 1024 * 1024;
@@ -112,6 +106,8 @@ export class CometCore implements SessionHost {
   readonly opens = new Opens();
   readonly accepts = new SharedAccepts();
   readonly observer: CometObserver;
+  readonly unclaimed = new Unclaimed();
+  readonly traces: CometTraces;
 
   /** Every open connection, authenticated or not. */
   readonly connections = new Set<Session>();
@@ -130,12 +126,6 @@ export class CometCore implements SessionHost {
   /** Releases that are told to logic, while somebody collects them. */
   #releases: Promise<void>[] | undefined;
 
-  /** Opens under way; what was notified meanwhile; opens up to this ticket must read whatever the head is. */
-  #opening = 0;
-  #tickets = 0;
-  #unclaimed = new Map<LogName, MessageId>();
-  #mustReadTo = 0;
-
   constructor(parts: CoreParts) {
     const { options, logic, clock, node, incarnation } = parts;
     this.#inbound = parts.inbound;
@@ -147,7 +137,8 @@ export class CometCore implements SessionHost {
     this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
-    this.follow = { logic, clock, limit: USER_READ, counters: this.counters };
+    this.traces = new CometTraces(parts.traces, clock);
+    this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };
     this.pins = new Pins(clock, PINNED_BYTES);
     this.sweeper = new Sweeper(clock, options.fanout.yieldEvery);
     this.observer = new CometObserver(parts.hub ?? new EventHub(node, clock), this);
@@ -158,6 +149,7 @@ export class CometCore implements SessionHost {
       recovered: this.recovered,
       counters: this.fanOut,
       latency: this.load.latency,
+      traces: this.traces,
       options: {
         ...TOPIC_DEFAULTS,
         windowMs: options.fanout.windowMs,
@@ -251,6 +243,7 @@ export class CometCore implements SessionHost {
   drained(session: Session): void {
     if (session.dialect === 'native') this.progress.drained(session);
     else if (this.options.delivery.legacyAck === 'drain') {
+      if (this.traces.any) this.traces.acknowledged(session, session.drainedTo, 'drain');
       session.taken = session.drainedTo;
       this.progress.taken(session);
     }
@@ -328,23 +321,6 @@ export class CometCore implements SessionHost {
 
   // Opening.
 
-  /** An open begins; `ticket` goes to `openEnds`. */
-  openBegins(): number {
-    this.#opening++;
-    return ++this.#tickets;
-  }
-
-  /**
-   * An open was answered: the highest id notified for this log meanwhile (undefined: none), and whether something may
-   * have been missed, so that the log must be read. Called in the same turn as `add`.
-   */
-  openEnds(ticket: number, log: LogName | undefined): { notified: MessageId | undefined; mustRead: boolean } {
-    const notified = log === undefined ? undefined : this.#unclaimed.get(log);
-    const mustRead = ticket <= this.#mustReadTo;
-    if (--this.#opening === 0 && this.#unclaimed.size > 0) this.#unclaimed.clear();
-    return { notified, mustRead };
-  }
-
   /** The session is known from now on: notifications reach it. */
   add(session: Session): void {
     this.sessions.set(session.session, session);
@@ -388,6 +364,7 @@ export class CometCore implements SessionHost {
     let forTopics = false;
     this.counters.notifications += notifications.length;
     for (const note of notifications) {
+      if (note.trace !== undefined) this.traces.arrived(note, this);
       if (note.session !== undefined) this.#notifySession(note, note.session, touched);
       else if (note.log.startsWith('user:')) this.#notifyUser(note, touched);
       else forTopics = true;
@@ -412,7 +389,7 @@ export class CometCore implements SessionHost {
   #notifyUser(note: Notification, touched: Session[]): void {
     if (note.ephemeral) {
       if (this.#tooOld(note)) return;
-    } else if (this.#opening > 0) this.#remember(note);
+    } else if (this.unclaimed.any) this.unclaimed.remember(note.log, note.id);
     const there = this.#users.get(note.log.slice(5) as UserId);
     if (there === undefined) return;
     if (!Array.isArray(there)) this.#give(there, note, touched);
@@ -441,17 +418,8 @@ export class CometCore implements SessionHost {
   #tooOld(note: Notification): boolean {
     if (this.clock.now() - note.acceptedAt <= 5_000) return false;
     this.counters.count('dropped_ephemeral_old');
+    if (note.trace !== undefined) this.traces.old(note);
     return true;
-  }
-
-  #remember(note: Notification): void {
-    const before = this.#unclaimed.get(note.log);
-    if (before === undefined && this.#unclaimed.size >= UNCLAIMED_MAX) {
-      this.#unclaimed.clear();
-      this.#mustReadTo = this.#tickets;
-      return;
-    }
-    this.#unclaimed.set(note.log, before === undefined ? note.id : maxId(before, note.id));
   }
 
   // The clockwork.

@@ -7,6 +7,7 @@ import type { Outlet } from './outlet.js';
 import type { Pins } from './pins.js';
 import type { RecoveredRings } from './recovered.js';
 import type { Sweeper } from './sweep.js';
+import type { CometTraces } from './traces.js';
 
 /** Knobs of all topics of a comet. */
 export interface TopicOptions {
@@ -103,6 +104,7 @@ export interface TopicContext {
   readonly options: TopicOptions;
   readonly counters: FanOutCounters;
   readonly latency?: DeliveryLatency;
+  readonly traces?: CometTraces;
   /** Reads a log that this comet serves. */
   read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult>;
   /** False while the comet is fenced: nothing is written then. Asked before each step and each resume. */

@@ -32,7 +32,7 @@ export function openSession(core: CometCore, session: Session, auth: Auth): void
 
 async function open(core: CometCore, session: Session, auth: Auth): Promise<void> {
   const { node, incarnation, seq } = core.identity();
-  const ticket = core.openBegins();
+  const ticket = core.unclaimed.begin();
   const open = core.opens.begin();
   const { resyncs } = core.counters;
   let reply: OpenReply;
@@ -50,13 +50,13 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
       rooms: auth.rooms,
     });
   } catch (error) {
-    core.openEnds(ticket, undefined);
+    core.unclaimed.end(ticket, undefined);
     core.opens.end(open, undefined);
     if (!session.closed) session.close(refusal(error));
     return;
   }
   const log = reply.user === undefined ? undefined : userLog(reply.user);
-  const { notified, mustRead } = core.openEnds(ticket, log);
+  const { notified, mustRead } = core.unclaimed.end(ticket, log);
   const doomed = core.opens.end(open, reply);
   session.handle = reply.handle;
   session.log =

@@ -118,6 +118,7 @@ function request(
     return;
   }
   if (core.options.delivery.legacyAck === 'heartbeat' && !native && session.taken !== session.drainedTo) {
+    if (core.traces.any) core.traces.acknowledged(session, session.drainedTo, 'heartbeat');
     session.taken = session.drainedTo;
     core.progress.taken(session);
   }
@@ -183,6 +184,7 @@ function acknowledge(core: CometCore, session: Session, buf: Uint8Array, start: 
     return;
   }
   if (compareIds(id, session.taken) <= 0) return;
+  if (core.traces.any) core.traces.acknowledged(session, id, 'client');
   session.taken = id;
   core.progress.taken(session);
 }

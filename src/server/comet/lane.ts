@@ -16,6 +16,8 @@ export interface LaneEntry {
   readonly operation: number | undefined;
   /** Wall ms. */
   readonly acceptedAt?: number;
+  /** The mark of a message that is traced; of entries of the store it is not known. */
+  readonly trace?: string;
 }
 
 export class Lane extends Ring {

@@ -24,6 +24,7 @@ import type { Counters } from './counters.js';
 import type { Load } from './load.js';
 import type { CometOptions } from './options.js';
 import type { JoinedTopic, Outlet } from './outlet.js';
+import type { CometTraces } from './traces.js';
 import type { Delivery, FollowContext, LogFollower, LogSink } from './user-log.js';
 
 /** Where a session is in its life. */
@@ -62,6 +63,7 @@ export interface SessionHost {
   readonly frameLimits: FrameLimits;
   /** Told of sessions that are held, but not of those that pause between frames. */
   readonly load: Load<Session>;
+  readonly traces: CometTraces;
   /** False while the comet is fenced. */
   mayWrite(): boolean;
   /** A frame of this session, checked by the reader. */
@@ -223,8 +225,13 @@ export class Session implements Outlet, LogSink, FrameSink {
   }
 
   deliver(entry: Delivery): void {
-    if (!this.takes(entry.operation)) return;
+    const { traces } = this.host;
+    if (!this.takes(entry.operation)) {
+      if (traces.any) traces.filtered(this, entry.id, entry.operation);
+      return;
+    }
     const again = compareIds(entry.id, this.sentBefore) <= 0;
+    if (traces.any) traces.written(this, entry.id, again);
     if (again) this.host.counters.redelivered++;
     this.host.counters.deliveries++;
     if (this.aside !== 0) this.host.observer.tap.queued(this, entry, again);
@@ -234,6 +241,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   /** A gap of the user's log. */
   missing(after: MessageId, upTo: MessageId): void {
     if (this.log !== undefined) this.host.observer.gap(this, this.log.log, after, upTo, 'log');
+    if (this.host.traces.any) this.host.traces.missing(this, after, upTo);
     if (this.log !== undefined && this.tellsGap()) {
       const gap = encodeGap({ log: this.log.log, after, upTo });
       this.queue(encodeReply('native', this.transport, NATIVE_VER, Op.GAP, 0, gap));
@@ -255,15 +263,22 @@ export class Session implements Outlet, LogSink, FrameSink {
 
   /** Gives a message that is stored nowhere. False: it was dropped, and why is counted. */
   deliverEphemeral(note: Notification): boolean {
-    if (!this.ready || this.log?.behind === true) {
-      this.host.counters.count('dropped_ephemeral_catch_up');
-      return false;
-    }
-    if (!this.takes(note.operation)) return false;
+    const outcome = this.ephemeralOutcome(note);
+    if (note.trace !== undefined) this.host.traces.ephemeral(this, note, outcome);
+    if (outcome !== 'written') return false;
     this.host.counters.ephemeral++;
     if (this.aside !== 0) this.host.observer.tap.queued(this, note, false);
     this.queue(encodePush(this.encoding, note, OWN_TOPIC, FLAG_EPHEMERAL, Buffer.allocUnsafe));
     return true;
+  }
+
+  private ephemeralOutcome(note: Notification): 'written' | 'held' | 'catch_up' | 'filtered' {
+    const behind = this.log?.behind === true;
+    if (!this.ready || behind) {
+      this.host.counters.count('dropped_ephemeral_catch_up');
+      return behind ? 'catch_up' : 'held';
+    }
+    return this.takes(note.operation) ? 'written' : 'filtered';
   }
 
   /** goim v2 names the operations it takes; what it does not name counts as sent. */
@@ -407,6 +422,7 @@ export class Session implements Outlet, LogSink, FrameSink {
     if (this.held || this.closed || log === undefined || this.socket.errored !== null) return;
     if (!log.behind) this.lagBytes = 0;
     if (this.drainedTo === log.last) return;
+    if (this.host.traces.any) this.host.traces.drained(this);
     this.drainedTo = log.last;
     this.host.drained(this);
   }
@@ -468,6 +484,7 @@ export class Session implements Outlet, LogSink, FrameSink {
   private end(row?: DisconnectRow): void {
     this.closed = true;
     if (this.held) this.host.load.held.drained(this);
+    if (this.host.traces.any) this.host.traces.ended(this, row?.name ?? 'gone');
     this.host.release(this, row);
     this.phase = Phase.CLOSED;
     this.parser = undefined;

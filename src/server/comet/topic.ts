@@ -58,7 +58,7 @@ export class Topic implements JoinedTopic {
     this.gauge = new TopicGauge(context);
     this.#rows = new Members(this);
     this.members = this.#rows.outlets;
-    this.#told = new Told(this, context.observer);
+    this.#told = new Told(this, context.observer, context.traces);
     this.#catchUp = new CatchUp(this, context);
     this.#history = new History(this, context);
     this.#window = new Window(context.clock, context.options.windowMs, () => this.#begin());
@@ -147,7 +147,7 @@ export class Topic implements JoinedTopic {
       bytes += lane.head;
       if (lane.overfull) this.#trim(lane);
     }
-    this.#told.appended(bytes);
+    this.#told.appended(entry, bytes);
     this.#changed(now);
   }
 
@@ -156,7 +156,7 @@ export class Topic implements JoinedTopic {
     const { clock, counters } = this.#context;
     this.head = upTo;
     const now = clock.monotonic();
-    this.#context.observer?.topicGap(this.log, after, upTo);
+    this.#told.gap(after, upTo);
     for (const lane of this.#lanes.values()) {
       counters.gapsLog += lane.users;
       if (!lane.putGap(this.log, after, upTo, now)) counters.gapsUntold += lane.users;
@@ -471,6 +471,7 @@ export class Topic implements JoinedTopic {
     if (compareIds(after, upTo) >= 0) return;
     this.#context.counters.gapsLag++;
     this.gauge.gaps++;
+    if (this.#context.traces?.any === true) this.#context.traces.memberGap(this, outlet, after, upTo);
     outlet.gap(this, after, upTo);
   }
 

@@ -4,6 +4,7 @@
 
 import type { Clock } from '../clock.js';
 import type { EventHub } from '../observe/hub.js';
+import type { TraceStore } from '../observe/traces.js';
 import { EPHEMERAL_MAX_AGE_MS, type Queue, type QueueBatch, type RecordOutcome, type Seek } from '../queue/queue.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { CometService } from '../rpc/services.js';
@@ -12,6 +13,7 @@ import { Applier } from './apply.js';
 import { createJobCounters, type JobCounters } from './counters.js';
 import { Audience } from './look-up.js';
 import { Notifier } from './notify.js';
+import { JobTraces } from './traces.js';
 
 export interface JobOptions {
   readonly queue: Queue;
@@ -30,6 +32,8 @@ export interface JobOptions {
   readonly hub?: EventHub | undefined;
   /** The cause of a batch that comes again. */
   readonly onFailure?: (cause: unknown) => void;
+  /** Where steps of messages that are traced are noted. */
+  readonly traces?: TraceStore;
 }
 
 export interface Job {
@@ -41,21 +45,24 @@ export interface Job {
 export function createJob(options: JobOptions): Job {
   const counters = createJobCounters();
   const { buckets, registry, cometFor, clock } = options;
+  const traces = options.traces === undefined ? undefined : new JobTraces(options.traces);
   const applier = new Applier({ buckets, counters, deadLetter: options.deadLetter ?? (async () => undefined) });
   const notifier = new Notifier({
     registry,
     cometFor,
     clock,
     counters,
+    traces,
     ackMs: options.ackMs ?? 1_000,
     hub: options.hub,
     maxUnackedBytes: options.maxUnackedBytes ?? 16 * 1024 * 1024,
   });
-  const audience = new Audience({ buckets, registry, counters });
+  const audience = new Audience({ buckets, registry, counters, traces });
   /** Look-ups and sends of batches, one after the other, so that a comet hears of them in order. */
   let inOrder: Promise<unknown> = Promise.resolve();
 
   async function handle(batch: QueueBatch): Promise<Seek | undefined> {
+    traces?.taken(batch);
     if (batch.ephemeral.length > 0) void tellEphemeral(batch);
     const applied = await applier.apply(batch).catch((cause: unknown) => {
       counters.applyFailures++;
@@ -70,6 +77,7 @@ export function createJob(options: JobOptions): Job {
       return applied.seek;
     }
     batch.applied(applied.outcomes);
+    traces?.applied(batch.records, applied.outcomes);
     countOutcomes(applied.outcomes);
     if (options.hub !== undefined && options.hub.wants !== 0) tellApplied(options.hub, batch.records, applied.outcomes);
     const turn = inOrder.then(async () => {
@@ -88,6 +96,7 @@ export function createJob(options: JobOptions): Job {
   async function tellEphemeral(batch: QueueBatch): Promise<void> {
     const freshFrom = clock.now() - EPHEMERAL_MAX_AGE_MS;
     const fresh = batch.ephemeral.filter((record) => record.acceptedAt >= freshFrom);
+    for (const record of batch.ephemeral) if (record.acceptedAt < freshFrom) traces?.stale(record);
     counters.ephemeral += batch.ephemeral.length;
     counters.ephemeralStale += batch.ephemeral.length - fresh.length;
     try {

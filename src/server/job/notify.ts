@@ -7,6 +7,7 @@ import type { EventHub } from '../observe/hub.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { CometService, Notification } from '../rpc/services.js';
 import type { JobCounters } from './counters.js';
+import type { JobTraces } from './traces.js';
 
 /** What a notification costs beside its payload and name. Bytes, rounded up. */
 const NOTIFICATION_OVERHEAD = 256;
@@ -16,6 +17,7 @@ export interface NotifierOptions {
   readonly cometFor: (node: NodeRecord) => CometService;
   readonly clock: Clock;
   readonly counters: JobCounters;
+  readonly traces?: JobTraces | undefined;
   /** How long an acknowledgement is waited for. */
   readonly ackMs: number;
   /** Per comet: above it nothing more is sent until it acknowledges. */
@@ -28,6 +30,8 @@ export interface NotifierOptions {
 export interface Frame {
   readonly comet: NodeRecord;
   readonly notifications: Notification[];
+  /** Some of them are traced. */
+  traced?: boolean;
 }
 
 /** What is under way to a comet. Kept only while something is. */
@@ -44,9 +48,12 @@ export class Frames {
   /** Adds a notification for a comet. */
   add(comet: NodeRecord, notification: Notification): void {
     const key = keyOf(comet);
-    const frame = this.#frames.get(key);
-    if (frame === undefined) this.#frames.set(key, { comet, notifications: [notification] });
-    else frame.notifications.push(notification);
+    let frame = this.#frames.get(key);
+    if (frame === undefined) {
+      frame = { comet, notifications: [notification] };
+      this.#frames.set(key, frame);
+    } else frame.notifications.push(notification);
+    if (notification.trace !== undefined) frame.traced = true;
   }
 
   get list(): readonly Frame[] {
@@ -77,6 +84,7 @@ export class Notifier {
       const sent = this.#send(frame);
       if (sent === undefined) {
         counters.resyncDropped++;
+        if (frame.traced === true) this.#options.traces?.notified(frame.notifications, frame.comet.node, 0, false);
         continue;
       }
       const call = sent.call.then(
@@ -150,7 +158,17 @@ export class Notifier {
       link.sentAt.splice(link.sentAt.indexOf(now), 1);
       if (link.sentAt.length === 0) this.#links.delete(key);
     });
+    if (frame.traced === true) this.#trace(frame, now, call);
     return { call, overdue };
+  }
+
+  #trace({ comet, notifications }: Frame, since: number, call: Promise<void>): void {
+    const { clock, traces } = this.#options;
+    const note = (ok: boolean) => traces?.notified(notifications, comet.node, clock.monotonic() - since, ok);
+    call.then(
+      () => note(true),
+      () => note(false),
+    );
   }
 }
 

@@ -7,7 +7,8 @@ import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, 
 import type { Clock, Timer } from '../clock.js';
 import type { EventHub } from '../observe/hub.js';
 import { LATENCY_BOUNDS_MS, Latency } from '../observe/latency.js';
-import type { Accepted, Queue } from '../queue/queue.js';
+import { newMark, type TraceStore } from '../observe/traces.js';
+import type { Accepted, EphemeralRecord, Queue } from '../queue/queue.js';
 import type { Buckets, Idempotency, PushRecord } from '../store/buckets.js';
 import type { LogicOptions } from './options.js';
 import type { PushRequest, Target } from './push-body.js';
@@ -17,6 +18,8 @@ export interface OneAccepted {
   readonly kind: 'one';
   readonly log: LogName;
   readonly id: MessageId | undefined;
+  /** Its mark, where the caller asked for a trace. */
+  readonly trace: string | undefined;
 }
 
 /** Several users, each with an outcome. At least one was accepted. */
@@ -25,6 +28,8 @@ export interface SeveralAccepted {
   /** undefined: ephemeral. */
   readonly ids: ReadonlyMap<UserId, MessageId | undefined>;
   readonly errors: ReadonlyMap<UserId, ErrorCode>;
+  /** The mark of all of them, where the caller asked for a trace. */
+  readonly trace: string | undefined;
 }
 
 /** All of several users were refused, or their outcome is unknown: `code` says which, `errors` for whom. */
@@ -61,6 +66,7 @@ export class Acceptor {
   readonly #clock: Clock;
   readonly #options: LogicOptions;
   readonly #hub: EventHub | undefined;
+  readonly #traces: TraceStore | undefined;
   /** The store failed for good: what is accepted now would wait for nothing. A full one is not failed, it refuses by itself. */
   #failed = false;
   /** In the order of their deadlines: all have the same time. */
@@ -74,12 +80,14 @@ export class Acceptor {
     readonly options: LogicOptions;
     /** Who is told of what was accepted, if anybody. */
     readonly hub?: EventHub | undefined;
+    readonly traces?: TraceStore | undefined;
   }) {
     this.#queue = parts.queue;
     this.#buckets = parts.buckets;
     this.#clock = parts.clock;
     this.#options = parts.options;
     this.#hub = parts.hub;
+    this.#traces = parts.traces;
     this.#timer = this.#clock.every(LOOK_MS, () => {
       const { writable, code } = this.#buckets.health();
       this.#failed = !writable && code === 'store_failed';
@@ -107,12 +115,21 @@ export class Acceptor {
    */
   push(request: PushRequest, scope: string): Promise<OneAccepted | SeveralAccepted> {
     const { target } = request;
-    if (target.kind === 'users') return this.#several(target.users, request, scope);
+    const mark = this.#markOf(request);
+    if (target.kind === 'users') return this.#several(target.users, request, scope, mark);
     const log = target.kind === 'user' ? userLog(target.user) : target.kind === 'room' ? roomLog(target.room) : ALL_LOG;
-    return this.#accept(log, request, scope, (id) => {
+    const trace = request.trace === true ? mark : undefined;
+    return this.#accept(log, request, scope, mark, (id) => {
       this.counters.accepted[id === undefined ? 'ephemeral' : target.kind]++;
-      return { kind: 'one', log, id };
+      return { kind: 'one', log, id, trace };
     });
+  }
+
+  /** Of a push that is traced, because it says so or by chance. */
+  #markOf(request: PushRequest): string | undefined {
+    const { traceSample } = this.#options;
+    const wanted = request.trace === true || (traceSample > 0 && this.#clock.random() < traceSample);
+    return wanted && this.#traces !== undefined ? newMark(this.#clock) : undefined;
   }
 
   /** Counts a refusal; also of what never came as far as `push`. */
@@ -122,13 +139,18 @@ export class Acceptor {
     return error;
   }
 
-  async #several(users: readonly UserId[], request: PushRequest, scope: string): Promise<SeveralAccepted> {
+  async #several(
+    users: readonly UserId[],
+    request: PushRequest,
+    scope: string,
+    mark: string | undefined,
+  ): Promise<SeveralAccepted> {
     const ids = new Map<UserId, MessageId | undefined>();
     const errors = new Map<UserId, ErrorCode>();
     let failure: ImgoError | undefined;
     const one = async (user: UserId) => {
       try {
-        ids.set(user, await this.#accept(userLog(user), request, scope, same));
+        ids.set(user, await this.#accept(userLog(user), request, scope, mark, same));
       } catch (thrown) {
         const error = asImgoError(thrown);
         errors.set(user, error.code);
@@ -139,27 +161,60 @@ export class Acceptor {
     await Promise.all(users.map(one));
     if (ids.size === 0 && failure !== undefined) throw new NoneAccepted(failure.code, failure, errors);
     this.counters.accepted[request.ttlMs === 0 ? 'ephemeral' : 'users'] += ids.size;
-    return { kind: 'several', ids, errors };
+    return { kind: 'several', ids, errors, trace: request.trace === true ? mark : undefined };
   }
 
   /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
-  #accept<T>(log: LogName, request: PushRequest, scope: string, answer: (id: MessageId | undefined) => T): Promise<T> {
+  #accept<T>(
+    log: LogName,
+    request: PushRequest,
+    scope: string,
+    mark: string | undefined,
+    answer: (id: MessageId | undefined) => T,
+  ): Promise<T> {
     if (this.#failed) return Promise.reject(this.refused(new ImgoError('store_failed')));
     if (request.ttlMs !== 0) {
       const record = this.#record(log, request, scope);
-      return this.#within(this.#queue.accept(record), record, answer);
+      if (mark === undefined) return this.#within(this.#queue.accept(record), record, answer);
+      return this.#within(this.#noted(this.#queue.accept({ ...record, trace: mark }), record, mark), record, answer);
     }
     if (request.idempotencyKey !== undefined) {
       const detail = 'what is never stored cannot have an idempotency key';
       return Promise.reject(this.refused(new ImgoError('invalid_request', { detail })));
     }
     const { payload, operation } = request;
-    const record = { log, payload, acceptedAt: this.#clock.now(), ephemeral: true } as const;
-    return this.#within(
-      this.#queue.acceptEphemeral(operation === undefined ? record : { ...record, operation }).then(nothing),
-      record,
-      answer,
-    );
+    const record: EphemeralRecord = {
+      log,
+      payload,
+      acceptedAt: this.#clock.now(),
+      ephemeral: true,
+      ...(operation === undefined ? {} : { operation }),
+      ...(mark === undefined ? {} : { trace: mark }),
+    };
+    const accepted = this.#queue.acceptEphemeral(record).then(nothing);
+    return this.#within(mark === undefined ? accepted : this.#noted(accepted, record, mark), record, answer);
+  }
+
+  /** The same outcome; accepting is noted. */
+  #noted<T extends Accepted | undefined>(
+    work: Promise<T>,
+    record: PushRecord | EphemeralRecord,
+    mark: string,
+  ): Promise<T> {
+    const since = this.#clock.monotonic();
+    return work.then((accepted) => {
+      const { log, payload, acceptedAt, operation } = record;
+      const step = {
+        step: 'accepted',
+        ms: this.#clock.monotonic() - since,
+        bytes: payload.byteLength,
+        ttlMs: 'ephemeral' in record ? 0 : record.expiresAt - acceptedAt,
+        ...(operation === undefined ? {} : { operation }),
+        ...(accepted?.duplicate === true ? { duplicate: true } : {}),
+      } as const;
+      this.#traces?.note({ log, id: accepted?.id, mark }, step, acceptedAt);
+      return accepted;
+    });
   }
 
   #record(log: LogName, request: PushRequest, scope: string): PushRecord {
@@ -236,12 +291,13 @@ function idempotencyOf(request: PushRequest, scope: string): Idempotency {
 
 /** `{"log","id"}` or `{"ids","errors"}`, as JSON without its closing brace: what waits may add its part. */
 export function answerHead(answer: OneAccepted | SeveralAccepted): string {
+  const trace = answer.trace === undefined ? '' : `,"trace":"${answer.trace}"`;
   if (answer.kind === 'one') {
     const id = answer.id === undefined ? 'null' : `"${formatId(answer.id)}"`;
-    return `{"log":${JSON.stringify(answer.log)},"id":${id}`;
+    return `{"log":${JSON.stringify(answer.log)},"id":${id}${trace}`;
   }
   const ids = [...answer.ids].map(
     ([user, id]) => `${JSON.stringify(user)}:${id === undefined ? 'null' : `"${formatId(id)}"`}`,
   );
-  return `{"ids":{${ids.join(',')}},"errors":${JSON.stringify(Object.fromEntries(answer.errors))}`;
+  return `{"ids":{${ids.join(',')}},"errors":${JSON.stringify(Object.fromEntries(answer.errors))}${trace}`;
 }

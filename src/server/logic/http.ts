@@ -12,7 +12,7 @@ import type { PushFigures } from '../observe/metrics.js';
 import type { MetricsPage } from '../observe/metrics-page.js';
 import type { WatchedNode } from '../observe/stream.js';
 import type { NodeRecord } from '../router/registry.js';
-import type { DrainOrder, NodeReport } from '../rpc/services.js';
+import type { DrainOrder, NodeReport, NodeService } from '../rpc/services.js';
 import { type AcceptCounters, Acceptor } from './accept.js';
 import { Access, KEYLESS } from './access.js';
 import { ClusterWatch } from './cluster-watch.js';
@@ -23,15 +23,18 @@ import { logDefect, problemText, sendProblem, toImgoError } from './problem.js';
 import { registerBatch } from './routes/batch.js';
 import { registerCluster } from './routes/cluster.js';
 import { registerDrain } from './routes/drain.js';
+import { registerDryRun } from './routes/dry-run.js';
 import { registerEvents } from './routes/events.js';
 import { registerKeys } from './routes/keys.js';
 import { registerLogs } from './routes/logs.js';
+import { registerMessages } from './routes/messages.js';
 import { registerProbes } from './routes/probes.js';
 import { registerPush } from './routes/push.js';
 import type { RouteContext } from './routes/route.js';
 import { registerKicks, registerSessions } from './routes/sessions.js';
 import { registerTokens } from './routes/tokens.js';
 import { registerTop } from './routes/top.js';
+import { registerTraces } from './routes/trace.js';
 import { compileSerializer, compileValidator, describeApi } from './schemas.js';
 import type { Logic } from './sessions.js';
 import { SlowBodies } from './slow-bodies.js';
@@ -68,6 +71,8 @@ export interface LogicHttpOptions extends PushParts {
   readonly watched: () => Promise<readonly WatchedNode[]>;
   /** What this process says of itself, where it may be no node of its own: the parent of workers. */
   readonly self?: () => NodeReport;
+  /** What a node of another process offers logics; undefined: there is no link to it. */
+  readonly nodeFor?: ((node: NodeRecord) => NodeService | undefined) | undefined;
   /** Codes of what keeps this process from its work. */
   readonly problems?: () => readonly string[];
   /** Connections at a time; more are closed at once. */
@@ -169,6 +174,9 @@ function registerNative(app: FastifyInstance, context: RouteContext): void {
     registerSessions,
     registerKicks,
     registerLogs,
+    registerMessages,
+    registerTraces,
+    registerDryRun,
     registerCluster,
     registerTop,
     registerDrain,

@@ -3,6 +3,7 @@
 import type { NodeId, RoomId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
 import { type AlertThresholds, alertDefaults } from '../observe/facts.js';
+import type { TraceStore } from '../observe/traces.js';
 import type { Queue } from '../queue/queue.js';
 import type { Registry } from '../router/registry.js';
 import type { CometService } from '../rpc/services.js';
@@ -44,6 +45,16 @@ export interface LogicOptions {
   readonly payloadsShown: boolean;
   /** [alerts]. */
   readonly alerts: AlertThresholds;
+  /** `observe.trace_sample`: the share of pushes that are traced without being asked to. */
+  readonly traceSample: number;
+  /** What a user's log keeps, and a room's: `delivery.keep` and `rooms.keep`. */
+  readonly keep: { readonly user: LogBounds; readonly room: LogBounds };
+}
+
+/** Above either the oldest goes. */
+export interface LogBounds {
+  readonly messages: number;
+  readonly bytes: number;
 }
 
 /** The defaults of the settings, and bounds that have none. */
@@ -65,6 +76,8 @@ export const logicDefaults: LogicOptions = {
   confirmMs: 1_000,
   payloadsShown: false,
   alerts: alertDefaults,
+  traceSample: 0,
+  keep: { user: { messages: 1_000, bytes: 1024 * 1024 }, room: { messages: 1_000, bytes: 1024 * 1024 } },
 };
 
 /** What logic works with. `cometFor`: the comet of that node, or undefined when no link to it exists. */
@@ -75,6 +88,8 @@ export interface LogicParts {
   readonly clock: Clock;
   readonly options: LogicOptions;
   readonly cometFor: (node: NodeId) => CometService | undefined;
+  /** Where steps of messages that are traced are noted. */
+  readonly traces?: TraceStore | undefined;
 }
 
 /** The same with the queue: what pushing needs. */

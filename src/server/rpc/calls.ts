@@ -20,10 +20,21 @@ export const SERVICE_CALLS = {
     'revalidate',
     'reregister',
   ],
-  comet: ['notify', 'disconnect', 'resync', 'session', 'members', 'stats', 'drain'],
+  comet: [
+    'notify',
+    'disconnect',
+    'resync',
+    'session',
+    'sessionsOf',
+    'members',
+    'sessionPage',
+    'stats',
+    'drain',
+    'trace',
+  ],
   cluster: ['welcome', 'abandon'],
-  node: ['report'],
   events: ['watch', 'unwatch'],
+  node: ['report', 'trace'],
 } as const satisfies {
   readonly lease: readonly (keyof LeaseService)[];
   readonly logic: readonly (keyof LogicService)[];

@@ -8,6 +8,7 @@ import type { DisconnectName } from '../../protocol/disconnect.js';
 import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
 import type { LatencyFigures } from '../observe/latency.js';
 import type { ProcessUse } from '../observe/process.js';
+import type { NodeTrace } from '../observe/steps.js';
 import type { QueueStats } from '../queue/queue.js';
 import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
 
@@ -113,6 +114,8 @@ export interface Welcome {
 /** Every node, for logics that show it. */
 export interface NodeService {
   report(): Promise<NodeReport>;
+  /** What it has noted of a message; `key`: its id, or `t-MARK`. */
+  trace(log: LogName, key: string): Promise<NodeTrace | undefined>;
 }
 
 /** What a node says of itself. Which parts it has depends on its roles, and on its version. */
@@ -160,6 +163,8 @@ export interface Notification {
   readonly ephemeral: boolean;
   /** Ephemeral, and only for this session whatever it reads (goim's push by key); `log` says nothing then. */
   readonly session?: SessionId;
+  /** The message is traced under this mark. */
+  readonly trace?: string;
 }
 
 export interface SessionInfo extends SessionRecord {
@@ -185,6 +190,12 @@ export interface CometService {
   /** Re-read heads of everything this comet serves, in paced batches. */
   resync(): Promise<void>;
   session(session: SessionId): Promise<SessionInfo | undefined>;
+  /** Of many at once, in the order asked. */
+  sessionsOf(sessions: readonly SessionId[]): Promise<readonly (SessionInfo | undefined)[]>;
+  /** Its sessions by id, after `after`: members of the room, or all. */
+  sessionPage(room: RoomId | undefined, after: SessionId | undefined, limit: number): Promise<readonly SessionInfo[]>;
+  /** What it has noted of a message; `key`: its id, or `t-MARK`. */
+  trace(log: LogName, key: string): Promise<NodeTrace | undefined>;
   members(room: RoomId): Promise<number>;
   /** Without a request: all topics and no sessions. */
   stats(request?: StatsRequest): Promise<CometStats>;

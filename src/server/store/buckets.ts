@@ -26,6 +26,8 @@ export interface PushRecord {
   /** Wall ms; engines cap it by their own retention. */
   readonly expiresAt: number;
   readonly idempotency?: Idempotency;
+  /** The message is traced under this mark (observe/traces.ts). Stores do not keep it. */
+  readonly trace?: string;
 }
 
 export interface Idempotency {
@@ -164,6 +166,8 @@ export interface ReadResult {
   readonly head: MessageId;
   /** Everything up to here is in `items` (or was read before). Equal to head when nothing more is there. */
   readonly readTo: MessageId;
+  /** Of the items those that are traced, as far as whoever read them knows. */
+  readonly traced?: readonly { readonly id: MessageId; readonly mark: string }[];
 }
 
 export interface ReadLimit {

@@ -22,6 +22,7 @@ import type {
   Notification,
   OpenReply,
   OpenRequest,
+  SessionInfo,
 } from '../../../src/server/rpc/services.js';
 import type { Buckets, BucketsOptions } from '../../../src/server/store/buckets.js';
 import type { Credentials } from '../../../src/server/store/credentials.js';
@@ -65,6 +66,18 @@ export class RecordingComet implements CometService {
   async resync(): Promise<void> {}
 
   async session(_session: SessionId): Promise<undefined> {
+    return undefined;
+  }
+
+  async sessionsOf(): Promise<readonly undefined[]> {
+    return [];
+  }
+
+  async sessionPage(): Promise<readonly SessionInfo[]> {
+    return [];
+  }
+
+  async trace(): Promise<undefined> {
     return undefined;
   }
 

@@ -30,6 +30,7 @@ export const pushBody = z
       .optional()
       .describe('7d, 90s; 0: only who is connected gets it'),
     idempotencyKey: z.string().optional().describe('The same as the header Idempotency-Key'),
+    trace: z.boolean().optional().describe('What becomes of it is noted for an hour: GET /v1/trace'),
   })
   .describe('A push');
 
@@ -39,10 +40,12 @@ const delivery = z
   .optional()
   .describe('With ?wait: sessions that were online, those that took it, after how long');
 
+const trace = z.string().optional().describe('The mark of a push that is traced; without an id, t-MARK is its name');
+
 /** One target, or several users. */
 export const pushAnswer = z.union([
-  z.object({ log: z.string(), id, delivery }),
-  z.object({ ids: z.record(z.string(), id), errors: z.record(z.string(), z.string()), delivery }),
+  z.object({ log: z.string(), id, trace, delivery }),
+  z.object({ ids: z.record(z.string(), id), errors: z.record(z.string(), z.string()), trace, delivery }),
 ]);
 
 export function registerPush(scope: FastifyInstance, context: RouteContext): void {

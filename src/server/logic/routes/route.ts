@@ -6,7 +6,7 @@ import { parseJsonBytes } from '../../../protocol/text.js';
 import type { MetricsPage } from '../../observe/metrics-page.js';
 import type { WatchedNode } from '../../observe/stream.js';
 import type { NodeRecord } from '../../router/registry.js';
-import type { DrainOrder, NodeReport } from '../../rpc/services.js';
+import type { DrainOrder, NodeReport, NodeService } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
 import type { Acceptor } from '../accept.js';
 import type { Access, Caller } from '../access.js';
@@ -43,6 +43,7 @@ export interface RouteContext extends PushParts {
   readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
   /** Nodes whose events can be had, as they are now. */
   readonly watched: () => Promise<readonly WatchedNode[]>;
+  readonly nodeFor?: ((node: NodeRecord) => NodeService | undefined) | undefined;
   readonly problems?: (() => readonly string[]) | undefined;
   /** Nothing new is taken any more. */
   readonly stopped: AbortSignal;
