@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
-import type { AlertCode } from '../observe/alerts.js';
+import type { AlertCount } from '../observe/alarm.js';
 import type { EventHub } from '../observe/hub.js';
 import type { LatencyFigures } from '../observe/latency.js';
 import type { PushFigures } from '../observe/metrics.js';
@@ -91,7 +91,7 @@ export interface LogicHttp {
   /** The same for /metrics, with what HTTP itself counts. */
   figures(): PushFigures;
   /** How many subjects each alert holds for, 0 included. */
-  alerts(): ReadonlyMap<AlertCode, number>;
+  alerts(): readonly AlertCount[];
   /** For tests: the native instance. */
   readonly app: FastifyInstance;
 }

@@ -18,6 +18,13 @@ export interface Alert {
   readonly since: number;
 }
 
+/** How many subjects an alert holds for. */
+export interface AlertCount {
+  readonly code: AlertCode;
+  readonly severity: Severity;
+  readonly count: number;
+}
+
 interface Held {
   /** Since when it is too high, monotonic ms. */
   readonly from: number;
@@ -50,11 +57,18 @@ export class Alarm {
     return this.#alerts;
   }
 
-  /** How many subjects each alert of the table holds for; 0 where it does not: a metric with a bounded label. */
-  counts(): ReadonlyMap<AlertCode, number> {
-    const counts = new Map(ALERT_CODES.map((code) => [code, 0]));
-    for (const { code } of this.#alerts) counts.set(code, (counts.get(code) ?? 0) + 1);
-    return counts;
+  /** How many subjects each alert of the table holds for; 0 where it does not: a metric with bounded labels. */
+  counts(): readonly AlertCount[] {
+    const counts = new Map<string, { code: AlertCode; severity: Severity; count: number }>();
+    const of = (code: AlertCode, severity: Severity) => {
+      const key = `${code} ${severity}`;
+      const known = counts.get(key) ?? { code, severity, count: 0 };
+      counts.set(key, known);
+      return known;
+    };
+    for (const code of ALERT_CODES) of(code, alertRow(code).severity);
+    for (const { code, severity } of this.#alerts) of(code, severity).count++;
+    return [...counts.values()];
   }
 
   judge(facts: Facts): readonly Alert[] {

@@ -3,6 +3,7 @@
 
 import type { CometStats } from '../rpc/services.js';
 import type { Exposition } from './exposition.js';
+import { LATENCY_BOUNDS_MS } from './latency.js';
 import type { MetricName } from './metric-table.js';
 
 type Target = readonly [MetricName, Readonly<Record<string, string>>?];
@@ -93,6 +94,15 @@ export function writeComet(to: Exposition, stats: CometStats): void {
   to.add('imgo_comet_resident_memory_bytes', stats.rssBytes, labels);
   to.add('imgo_comet_cpu_seconds_total', stats.cpuSeconds, labels);
   to.add('imgo_comet_eventloop_delay_p99_seconds', stats.loopP99Ms / 1_000, labels);
+  to.add('imgo_comet_open_fds', stats.process?.descriptors.used || undefined, labels);
+  to.add('imgo_comet_max_fds', stats.process?.descriptors.limit || Number.POSITIVE_INFINITY, labels);
+  to.add('imgo_comet_max_connections', stats.capacity?.most, labels);
+  to.add('imgo_comet_lagging_sessions', stats.lagging, labels);
+  if (stats.took !== undefined) {
+    const { counts, sumMs } = stats.took;
+    const bounds = LATENCY_BOUNDS_MS.map((ms) => ms / 1_000);
+    to.histogram('imgo_comet_delivery_duration_seconds', { bounds, counts, sumSeconds: sumMs / 1_000 }, labels);
+  }
   for (const [name, [metric, more]] of Object.entries(COUNTERS)) {
     to.add(metric, stats.counters[name], { worker, ...more });
   }

@@ -58,8 +58,8 @@ export const METRICS = {
   imgo_alert: {
     type: 'gauge',
     of: 'logic',
-    help: 'How many subjects (nodes, rooms, ...) of the whole server this alert holds for, as this logic judges; 0: none',
-    labels: ['code'],
+    help: 'How many subjects (nodes, rooms) of the whole server an alert holds for, 0: none; every logic says it, so take the max',
+    labels: ['code', 'severity'],
   },
   imgo_push_accepted_total: {
     type: 'counter',
@@ -229,6 +229,31 @@ export const METRICS = {
     type: 'gauge',
     of: 'comet',
     help: 'How late its clockwork came, 99th percentile of the last 256 ticks',
+    labels: WORKER,
+  },
+  imgo_comet_open_fds: {
+    type: 'gauge',
+    of: 'comet',
+    help: 'Descriptors that the process which holds the connections has open',
+    labels: WORKER,
+  },
+  imgo_comet_max_fds: { type: 'gauge', of: 'comet', help: 'Descriptors that it may have open', labels: WORKER },
+  imgo_comet_max_connections: {
+    type: 'gauge',
+    of: 'comet',
+    help: 'Connections that it takes at most, by limits.max_conns or its descriptors',
+    labels: WORKER,
+  },
+  imgo_comet_lagging_sessions: {
+    type: 'gauge',
+    of: 'comet',
+    help: 'Sessions whose sockets have taken nothing for a second',
+    labels: WORKER,
+  },
+  imgo_comet_delivery_duration_seconds: {
+    type: 'histogram',
+    of: 'comet',
+    help: 'From the acceptance of a message to a socket, by samples: one delivery in 64',
     labels: WORKER,
   },
   imgo_comet_accepted_total: { type: 'counter', of: 'comet', help: 'Connections accepted', labels: WORKER },

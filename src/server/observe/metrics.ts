@@ -7,6 +7,7 @@ import type { JobCounters } from '../job/counters.js';
 import type { QueueStats } from '../queue/queue.js';
 import type { CometService, CometStats } from '../rpc/services.js';
 import type { StoreHealth } from '../store/buckets.js';
+import type { AlertCount } from './alarm.js';
 import { writeComet } from './comet-metrics.js';
 import { type Buckets, Exposition } from './exposition.js';
 import { ProcessFigures } from './process-figures.js';
@@ -30,8 +31,8 @@ export interface MetricSources {
   readonly queue: () => QueueStats | undefined;
   readonly store: () => StoreHealth | undefined;
   readonly job: () => JobCounters | undefined;
-  /** How many subjects each alert holds for, as a logic judges the whole server. */
-  readonly alerts: () => ReadonlyMap<string, number> | undefined;
+  /** As a logic judges the whole server. */
+  readonly alerts: () => readonly AlertCount[] | undefined;
   /** Of this node: its own, or those of its workers. */
   readonly comets: () => readonly CometService[];
 }
@@ -64,7 +65,7 @@ export class Metrics {
     writeQueue(to, queue());
     writeStore(to, store());
     writeJob(to, job());
-    for (const [code, count] of alerts() ?? []) to.add('imgo_alert', count, { code });
+    for (const { code, severity, count } of alerts() ?? []) to.add('imgo_alert', count, { code, severity });
     for (const one of stats) if (one !== undefined) writeComet(to, one);
     return to.text();
   }
