@@ -1,6 +1,6 @@
 /** The account of a run: from what was counted, audited and used to the object that `--json` prints. */
 import { judge } from './assertions.js';
-import type { BenchResult, Calibration } from './figures.js';
+import type { BenchResult, BreakFigures, Calibration } from './figures.js';
 import type { FleetFigures } from './fleet.js';
 import type { HttpDrive } from './http.js';
 import { percentilesOf } from './latencies.js';
@@ -74,7 +74,7 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
     connections: {
       target: plan.mode === 'http' ? 0 : plan.connections,
       open: ended.clients.open,
-      failed: ended.clients.failed,
+      failed: failedOf(ended.clients),
       seconds: connectSeconds,
       perSecond: ratio(connected.clients.settled, connectSeconds),
       perCpuSecond: ratio(connected.clients.settled, connected.server.cpuSeconds - dialled.server.cpuSeconds),
@@ -83,7 +83,7 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
     ...counts,
     delivered,
     expected: audit.expected,
-    completeness: audit.expected === 0 ? 1 : (audit.expected - audit.lost - audit.excused.missed) / audit.expected,
+    completeness: audit.expected === 0 ? 1 : (audit.expected - missingOf(audit)) / audit.expected,
     lost: audit.lost,
     duplicates: audit.duplicates,
     outOfOrder: audit.outOfOrder,
@@ -96,6 +96,7 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
       delivered: began.clients.received,
     },
     excused: audit.excused,
+    breaks: plan.reconnect ? breaksOf(found, audit) : null,
     audit: {
       byBoundaries: audit.connections,
       byNumber: audit.byNumber,
@@ -150,6 +151,20 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
   return { ...trusted, assertions: judge(assertions, trusted) };
 }
 
+function missingOf({ lost, excused, broken }: ReceiverAudit): number {
+  return lost + excused.missed + broken.gapped + broken.missed;
+}
+
+/** Who is still away has failed, too. */
+function failedOf({ failed, away }: FleetFigures): BenchResult['connections']['failed'] {
+  return away === 0 ? failed : { ...failed, 'still away': away };
+}
+
+function breaksOf({ marks, meter }: Found, { broken }: ReceiverAudit): BreakFigures {
+  const { broke: causes, returned, away, retries, resumed } = marks.ended.clients;
+  return { ...broken, causes, returned, away, retries, awayMs: percentilesOf(meter.awayMs), resumed };
+}
+
 /** 0 where nothing can be said. */
 function ratio(of: number, to: number): number {
   return to > 0 ? of / to : 0;
@@ -174,6 +189,12 @@ function addUp(audits: readonly ReceiverAudit[]): ReceiverAudit {
       slow: sum(({ excused }) => excused.slow),
       missed: sum(({ excused }) => excused.missed),
       repeated: sum(({ excused }) => excused.repeated),
+    },
+    broken: {
+      connections: sum(({ broken }) => broken.connections),
+      gapped: sum(({ broken }) => broken.gapped),
+      missed: sum(({ broken }) => broken.missed),
+      lost: sum(({ broken }) => broken.lost),
     },
     byNumber: sum(({ byNumber }) => byNumber),
     byPayload: sum(({ byPayload }) => byPayload),
@@ -208,6 +229,7 @@ function notesOf({ plan }: RunParts, found: Found, audit: ReceiverAudit): readon
     notes.push(`${churned} connections ended and came back: what they missed meanwhile is counted apart${told}`);
   }
   if (slow > 0) notes.push(`${slow} connections stopped reading: in no latency, and what they missed is counted apart`);
+  if (audit.broken.connections > 0) notes.push(breakNote(plan.dialect, marks.ended.clients.away));
   if (marks.ended.server.processes === 0)
     notes.push("the server's processes cannot be seen from here: no CPU, no memory");
   if (plan.mode !== 'http' && audits.length < plan.receivers.length) {
@@ -216,4 +238,12 @@ function notesOf({ plan }: RunParts, found: Found, audit: ReceiverAudit): readon
     );
   }
   return notes;
+}
+
+function breakNote(dialect: RunParts['plan']['dialect'], away: number): string {
+  const resume =
+    dialect === 'native'
+      ? 'resumed where they were: what was due before a return is in no latency'
+      : 'came back as clients of this dialect do, without a place to resume from: what was sent while they were away, or up to 2 s before, may be missed, and is not lost';
+  return `connections that broke ${resume}${away === 0 ? '' : `; what waits for the ${away} that are still away counts as ${dialect === 'native' ? 'lost' : 'missed'}`}`;
 }

@@ -1,6 +1,8 @@
-// Acknowledges users' logs as native clients do: up to the last push, a few times a second, and only what is new.
+// Follows where native connections stand in their logs, and acknowledges users' logs as native clients do: up to the last push, a
+// few times a second, and only what is new.
 
 import { FLAG_EPHEMERAL, FLAG_REDELIVERED, NATIVE_HEADER_BYTES } from '../protocol/native.js';
+import { Positions } from './positions.js';
 import type { Bytes, Unit } from './wire/walker.js';
 
 const EVERY_MS = 200;
@@ -10,20 +12,23 @@ const HIGH = 20;
 const LOW = 24;
 const FLAGS = 28;
 const TOPIC_LENGTH = 30;
+/** Of the topic `all`; those of rooms are longer. */
+const ALL_LENGTH = 3;
 
 export class Acknowledger {
   /** Pushes that said they may have come before. */
   redelivered = 0;
+  readonly positions: Positions;
   readonly #ack: (index: number, epoch: number, n: number) => void;
-  readonly #epochs: Uint32Array;
-  readonly #ns: Float64Array;
+  readonly #topics: boolean;
   readonly #waits: Uint8Array;
   #waiting: number[] = [];
 
-  constructor(count: number, ack: (index: number, epoch: number, n: number) => void) {
+  /** `topics`: positions in rooms and in the log of all are wanted, too. */
+  constructor(count: number, topics: boolean, ack: (index: number, epoch: number, n: number) => void) {
     this.#ack = ack;
-    this.#epochs = new Uint32Array(count);
-    this.#ns = new Float64Array(count);
+    this.#topics = topics;
+    this.positions = new Positions(count);
     this.#waits = new Uint8Array(count);
     setInterval(() => this.#say(), EVERY_MS).unref();
   }
@@ -34,9 +39,15 @@ export class Acknowledger {
     if (unit.body - unit.frame < NATIVE_HEADER_BYTES) return;
     const flags = view.getUint16(last + FLAGS);
     if ((flags & FLAG_REDELIVERED) !== 0) this.redelivered += count;
-    if (view.getUint16(last + TOPIC_LENGTH) !== 0 || (flags & FLAG_EPHEMERAL) !== 0) return;
-    this.#epochs[index] = view.getUint32(last + EPOCH);
-    this.#ns[index] = view.getUint32(last + HIGH) * 0x1_0000_0000 + view.getUint32(last + LOW);
+    const topicLength = view.getUint16(last + TOPIC_LENGTH);
+    if ((topicLength !== 0 && !this.#topics) || (flags & FLAG_EPHEMERAL) !== 0) return;
+    const epoch = view.getUint32(last + EPOCH);
+    const n = view.getUint32(last + HIGH) * 0x1_0000_0000 + view.getUint32(last + LOW);
+    if (topicLength !== 0) {
+      this.positions.set(topicLength === ALL_LENGTH ? 'all' : 'room', index, epoch, n);
+      return;
+    }
+    this.positions.set('user', index, epoch, n);
     if (this.#waits[index] === 1) return;
     this.#waits[index] = 1;
     this.#waiting.push(index);
@@ -47,7 +58,8 @@ export class Acknowledger {
     this.#waiting = [];
     for (const index of waiting) {
       this.#waits[index] = 0;
-      this.#ack(index, this.#epochs[index] as number, this.#ns[index] as number);
+      const upTo = this.positions.at('user', index);
+      if (upTo !== undefined) this.#ack(index, upTo.epoch, upTo.n);
     }
   }
 }

@@ -1,11 +1,13 @@
 /**
  * What each connection received against what it should have: by count for all of them, by its mark where the run knows the order
  * (or at least the set) of its messages, number by number for the sample. A connection that the run itself ended, or made
- * slow, is excused for what it missed and what came again, and that is counted apart.
+ * slow, is excused for what it missed and what came again, and that is counted apart; so is what one that broke was told is gone,
+ * or, where clients do not resume, missed while it was away.
  */
 import { type Aim, aimOf, roomOf } from './aims.js';
 import { Fate } from './clients.js';
-import type { ReceiverAudit, ReceiverSetup } from './messages.js';
+import type { AuditNumbers, ReceiverAudit, ReceiverSetup } from './messages.js';
+import { type BrokenConnection, Pardons } from './pardons.js';
 import { factorOf, fingerprintOf } from './payload.js';
 
 /** What is there to judge. */
@@ -15,6 +17,8 @@ export interface Received {
   readonly fates: Uint8Array;
   /** Numbers of the sample's connections, as they came. */
   readonly sequences: ReadonlyMap<number, readonly number[]>;
+  /** Connections that broke and were to come back. */
+  readonly broken: ReadonlyMap<number, BrokenConnection>;
 }
 
 /** What should have come to the connections of one process. */
@@ -62,18 +66,15 @@ class Expected {
   }
 }
 
-/** `accepted`: numbers that the server took, in the order of the log; `unknown`: what may have been delivered, or not. */
-export function audit(
-  setup: ReceiverSetup,
-  accepted: Uint32Array,
-  unknown: Uint32Array,
-  received: Received,
-): ReceiverAudit {
+/** What a process received, against the numbers of what the server took, in the order of the log, and of what may have been delivered. */
+export function audit(setup: ReceiverSetup, numbers: AuditNumbers, received: Received): ReceiverAudit {
+  const { accepted, unknown } = numbers;
   const expected = new Expected(setup, accepted);
   const perhaps = new Expected(setup, unknown);
-  const account = new Account();
+  const account = new Account(setup.dialect === 'native');
   const took = new Set(accepted);
   const places = setup.tellsPlace ? placesOf(accepted) : agreedPlaces(setup, received);
+  const pardons = new Pardons(setup, numbers, took);
   for (let index = 0; index < setup.count; index++) {
     const fate = received.fates[index] as number;
     if ((fate & Fate.OPENED) === 0) continue;
@@ -88,20 +89,28 @@ export function audit(
     let missing = Math.max(0, due - count);
     let again = Math.max(0, count - due - more);
     let disorder = 0;
+    let seen: ReadonlySet<number> | undefined;
     if (judged !== undefined && sequence?.length === count) {
       // Number by number: one lost and one twice do not make up for each other.
       missing = due - judged.distinct;
       again = judged.again;
       disorder = judged.disorder;
+      seen = judged.seen;
       account.byPayload++;
     }
+    const broken = received.broken.get(index);
     const undisturbed = (fate & (Fate.CHURNED | Fate.SLOW)) === 0;
-    if (more === 0 && undisturbed) {
+    // Of one that broke and does not have all, nobody knows which ones it should have.
+    if (more === 0 && undisturbed && (broken === undefined || missing === 0)) {
       account.byNumber++;
       if (missing === 0 && again === 0 && disorder === 0 && expected.marks[index] !== received.marks[index])
         disorder = 1;
     }
-    account.add(fate, missing, again, disorder);
+    const pardoned =
+      broken === undefined || missing === 0
+        ? 0
+        : Math.min(missing, pardons[setup.dialect === 'native' ? 'gapped' : 'missed'](index, broken, seen));
+    account.add(fate, missing, again, disorder, pardoned);
   }
   return account.result();
 }
@@ -116,9 +125,17 @@ class Account {
   #duplicates = 0;
   #outOfOrder = 0;
   readonly #excused = { churned: 0, slow: 0, missed: 0, repeated: 0 };
+  readonly #broken = { connections: 0, gapped: 0, missed: 0, lost: 0 };
+  readonly #native: boolean;
 
-  add(fate: number, missing: number, again: number, disorder: number): void {
+  constructor(native: boolean) {
+    this.#native = native;
+  }
+
+  /** `pardoned`: of the missing, what one that broke was told is gone, or missed while it was away. */
+  add(fate: number, missing: number, again: number, disorder: number, pardoned: number): void {
     this.#outOfOrder += disorder;
+    if ((fate & Fate.BROKEN) !== 0) this.#broken.connections++;
     if ((fate & Fate.CHURNED) !== 0) this.#excused.churned++;
     else if ((fate & Fate.SLOW) !== 0) this.#excused.slow++;
     if ((fate & (Fate.CHURNED | Fate.SLOW)) !== 0) {
@@ -126,9 +143,13 @@ class Account {
       this.#excused.repeated += again;
       return;
     }
-    this.#lost += missing;
+    const lost = missing - pardoned;
+    this.#lost += lost;
     this.#duplicates += again;
-    if ((fate & Fate.GAPPED) !== 0) this.#lostInGaps += missing;
+    if ((fate & Fate.BROKEN) !== 0) {
+      this.#broken.lost += lost;
+      this.#broken[this.#native ? 'gapped' : 'missed'] += pardoned;
+    } else if ((fate & Fate.GAPPED) !== 0) this.#lostInGaps += lost;
   }
 
   result(): ReceiverAudit {
@@ -140,6 +161,7 @@ class Account {
       outOfOrder: this.#outOfOrder,
       lostInGaps: this.#lostInGaps,
       excused: this.#excused,
+      broken: this.#broken,
       byNumber: this.byNumber,
       byPayload: this.byPayload,
     };
@@ -155,7 +177,7 @@ function agreedPlaces(setup: ReceiverSetup, { sequences, fates }: Received): Rea
   const places = new Map<number, number>();
   const known = new Set<number | 'all'>();
   for (const [index, sequence] of sequences) {
-    if (((fates[index] as number) & (Fate.CHURNED | Fate.SLOW)) !== 0) continue;
+    if (((fates[index] as number) & (Fate.CHURNED | Fate.SLOW | Fate.BROKEN)) !== 0) continue;
     const fresh = new Set<number | 'all'>();
     for (const [place, n] of sequence.entries()) {
       const aim = aimOf(setup, n);
@@ -179,7 +201,12 @@ function judge(
   sequence: readonly number[],
   accepted: ReadonlySet<number>,
   places: ReadonlyMap<number, number>,
-): { readonly distinct: number; readonly again: number; readonly disorder: number } {
+): {
+  readonly distinct: number;
+  readonly again: number;
+  readonly disorder: number;
+  readonly seen: ReadonlySet<number>;
+} {
   const seen = new Set<number>();
   const last = new Map<Aim['kind'], number>();
   let distinct = 0;
@@ -199,5 +226,5 @@ function judge(
     if (place < (last.get(kind) ?? -1)) disorder++;
     else last.set(kind, place);
   }
-  return { distinct, again, disorder };
+  return { distinct, again, disorder, seen };
 }

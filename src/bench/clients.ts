@@ -1,22 +1,27 @@
 /**
  * The connections of one receiver process: dialled so that a bounded number is under way, authenticated, kept alive with
- * heartbeats spread over time, ended and opened again or stalled when the run wants it. Every failure is counted by its reason.
+ * heartbeats spread over time, ended and opened again or stalled when the run wants it; where that is wanted, one that breaks comes
+ * back, and native ones resume. Every failure is counted by its reason.
  * A connection costs a socket, a closure and some bytes in arrays.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import { disconnectByCode, type Reconnect } from '../protocol/disconnect.js';
 import { Op } from '../protocol/frame.js';
 import { parseDisconnect } from '../protocol/native-json.js';
 import { Acknowledger } from './acknowledger.js';
 import { roomName, roomOf, userName } from './aims.js';
+import { Breaks } from './breaks.js';
 import { Histogram } from './latencies.js';
 import type { ReceiverSetup } from './messages.js';
 import { Dialler } from './pace.js';
+import { gapOf, headsOf } from './resume.js';
 import type { Samples } from './samples.js';
+import { TokenStore } from './token-store.js';
 import { Turns } from './turns.js';
 import { FrameWalker } from './wire/frames.js';
 import { MessageWalker } from './wire/messages.js';
 import type { Bytes, Unit, WalkEvents, Walker } from './wire/walker.js';
-import { UPGRADE_ANSWER, type Wire, wireOf } from './wire/wire.js';
+import { type Identity, UPGRADE_ANSWER, type Wire, wireOf } from './wire/wire.js';
 
 /** As imgo's and goim's own benchmark clients do; servers give up after five minutes. */
 const HEARTBEAT_MS = 240_000;
@@ -27,11 +32,13 @@ const AUTH_MS = 30_000;
 const CHURN_TICK_MS = 100;
 /** Another address is tried when a port is not free, so often. */
 const MOST_TRIES = 4;
+/** Why a connection is given up that speaks another protocol. */
+const NONSENSE = 'nonsense';
 const NO_PORT = new Set(['EADDRNOTAVAIL', 'EADDRINUSE']);
 const READ_BYTES = 256 * 1024;
 
 /** What became of a connection, so far. */
-export const Fate = { OPENED: 1, CHURNED: 2, SLOW: 4, GAPPED: 8, ENDED: 16 } as const;
+export const Fate = { OPENED: 1, CHURNED: 2, SLOW: 4, GAPPED: 8, ENDED: 16, BROKEN: 32 } as const;
 
 class ClientSocket extends Socket {
   readonly owner: Clients;
@@ -51,26 +58,35 @@ interface Pending {
   readonly tries: number;
 }
 
+/** Why a connection ends, in the server's words, and when it is to be back. */
+interface Said {
+  readonly reason: string;
+  readonly reconnect: Reconnect | undefined;
+}
+
 export class Clients implements WalkEvents {
   readonly walker: Walker;
   readonly fates: Uint8Array;
   readonly failed: Record<string, number> = {};
   readonly connectMs = new Histogram();
   readonly acknowledger: Acknowledger | undefined;
+  /** undefined: who breaks is gone for good. */
+  readonly breaks: Breaks | undefined;
   readonly turns: Turns;
   open = 0;
   settled = 0;
   bytes = 0;
   gaps = 0;
   churned = 0;
+  /** Messages that came to connections that had broken, after they were back, and had been due before. */
+  resumed = 0;
   readonly #setup: ReceiverSetup;
   readonly #wire: Wire;
   readonly #samples: Samples;
   readonly #read = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly #sockets: (ClientSocket | undefined)[] = [];
-  readonly #tokens: string[] = [];
-  /** Why a connection ends, in the server's words. */
-  readonly #said = new Map<number, string>();
+  readonly #tokens: TokenStore;
+  readonly #said = new Map<number, Said>();
   readonly #pending = new Map<number, Pending>();
   readonly #dialler: Dialler;
   readonly #now: () => number;
@@ -90,6 +106,8 @@ export class Clients implements WalkEvents {
     this.turns = new Turns(setup.turnMs);
     this.#wire = wireOf(dialect, transport, host, port, path);
     this.fates = new Uint8Array(count);
+    this.#tokens = new TokenStore(count);
+    this.breaks = setup.reconnect ? new Breaks(setup.addresses.length, now) : undefined;
     const kind = { pushOp, native: dialect === 'native' };
     this.walker =
       transport === 'tcp'
@@ -101,7 +119,9 @@ export class Clients implements WalkEvents {
     if (dialect === 'native') {
       // Every user's log has to be acknowledged, so every push may be one of it.
       this.walker.watched.fill(1);
-      this.acknowledger = new Acknowledger(count, (index, epoch, n) => this.write(index, this.#wire.ack({ epoch, n })));
+      this.acknowledger = new Acknowledger(count, setup.reconnect, (index, epoch, n) => {
+        if (!this.#pending.has(index)) this.write(index, this.#wire.ack({ epoch, n }));
+      });
     }
     this.#dialler = new Dialler(setup, (index) => this.#dial(index, 1));
     this.#tickingSince = now();
@@ -110,7 +130,7 @@ export class Clients implements WalkEvents {
 
   /** Tokens of the next connections. */
   take(tokens: readonly string[]): void {
-    this.#tokens.push(...tokens);
+    this.#tokens.add(tokens);
   }
 
   /** Opens all connections. `settled` is told when each has been answered or has failed. */
@@ -150,27 +170,38 @@ export class Clients implements WalkEvents {
 
   pushes(index: number, bytes: Bytes, at: number, count: number, unit: Unit): void {
     this.acknowledger?.took(index, bytes, at, count, unit);
+    const fate = this.fates[index] as number;
+    const backAt = (fate & Fate.BROKEN) === 0 ? 0 : (this.breaks?.backAt(index) ?? 0);
+    if (backAt > 0) this.resumed += this.#samples.dueBefore(backAt, bytes, at, count, unit);
     if ((this.#setup.first + index) % this.#setup.sampleEvery !== 0) return;
-    const excused = ((this.fates[index] as number) & (Fate.SLOW | Fate.CHURNED)) !== 0;
-    this.#samples.took(index, bytes, at, count, unit, excused);
+    // What came late for that reason is in no latency.
+    const countsFrom = (fate & (Fate.SLOW | Fate.CHURNED)) === 0 ? backAt : Infinity;
+    this.#samples.took(index, bytes, at, count, unit, countsFrom);
   }
 
   control(index: number, op: number, { buffer }: Bytes, from: number, end: number): void {
-    if (op === Op.AUTH_REPLY) this.#opened(index);
+    if (op === Op.AUTH_REPLY) this.#opened(index, buffer.subarray(from, end));
     else if (op === Op.GAP) {
       this.gaps++;
       this.#mark(index, Fate.GAPPED);
+      const gap = this.breaks && gapOf(buffer.subarray(from, end));
+      if (gap === undefined) return;
+      this.breaks?.gap(index, gap);
+      this.acknowledger?.positions.set(gap.log, index, gap.upTo.epoch, gap.upTo.n);
     } else if (op === Op.DISCONNECT) {
       const word = parseDisconnect(buffer.subarray(from, end));
-      if (typeof word !== 'string') this.#said.set(index, word.reason);
+      if (typeof word !== 'string') this.#said.set(index, word);
     }
   }
 
   socket(index: number, what: 'upgraded' | 'ping' | 'close', { buffer, view }: Bytes, from: number, end: number): void {
     if (what === 'upgraded') this.write(index, this.#auth(index));
     else if (what === 'ping') this.write(index, this.#wire.pong(buffer.subarray(from, end)));
-    else if (!this.#said.has(index))
-      this.#said.set(index, `closed ${end - from >= 2 ? view.getUint16(from) : ''}`.trim());
+    else if (!this.#said.has(index)) {
+      const code = end - from >= 2 ? view.getUint16(from) : undefined;
+      const reconnect = code === undefined ? undefined : disconnectByCode(code)?.reconnect;
+      this.#said.set(index, { reason: `closed ${code ?? ''}`.trim(), reconnect });
+    }
   }
 
   /** The first bytes of a connection that is there. */
@@ -193,32 +224,70 @@ export class Clients implements WalkEvents {
       }
       this.#settle(index);
       this.#dialler.failed();
-    } else {
-      this.open--;
-      this.#mark(index, Fate.ENDED);
-    }
+    } else this.open--;
     if (this.#ending) return;
-    const reason = found !== 'closed' ? found : (said ?? (pending === undefined ? 'closed' : 'refused'));
+    const reason = found !== 'closed' ? found : (said?.reason ?? (pending === undefined ? 'closed' : 'refused'));
+    if (this.#comesBack(index, reason, said?.reconnect)) return;
+    if (pending === undefined) this.#mark(index, Fate.ENDED);
     this.failed[reason] = (this.failed[reason] ?? 0) + 1;
+  }
+
+  /** It was open once, and is dialled again after a while; or not, because the run or the server does not want it. */
+  #comesBack(index: number, reason: string, told: Reconnect | undefined): boolean {
+    const { breaks } = this;
+    if (breaks === undefined || ((this.fates[index] as number) & Fate.OPENED) === 0) return false;
+    if (breaks.isAway(index)) breaks.failed(index, reason);
+    else {
+      breaks.broke(index, this.#addressOf(index), reason);
+      this.#mark(index, Fate.BROKEN);
+      this.walker.watched[index] = 1;
+    }
+    if (told === false || reason === NONSENSE) {
+      breaks.gaveUp(index);
+      return false;
+    }
+    setTimeout(() => this.#dialler.add(index), breaks.delayMs(index, told));
+    return true;
+  }
+
+  /** The place of the address that it dials. */
+  #addressOf(index: number): number {
+    const { addresses, first } = this.#setup;
+    return this.breaks?.addressOf(index) ?? (first + index) % Math.max(1, addresses.length);
   }
 
   #auth(index: number): Uint8Array {
     const { first, userBase, dialect, namesRoom, rooms } = this.#setup;
     const connection = first + index;
     const room = namesRoom ? roomName(dialect, roomOf(connection, rooms)) : undefined;
-    return this.#wire.auth({ user: userName(userBase, connection), token: this.#tokens[index] ?? '', room });
+    const identity = { user: userName(userBase, connection), token: this.#tokens.at(index), room };
+    return this.#wire.auth(this.#resumes(index) ? { ...identity, ...this.#standing(index) } : identity);
+  }
+
+  #resumes(index: number): boolean {
+    return this.breaks !== undefined && ((this.fates[index] as number) & Fate.OPENED) !== 0;
+  }
+
+  /** Where a connection that was open before goes on. */
+  #standing(index: number): Pick<Identity, 'cursor' | 'since' | 'all'> {
+    const positions = this.acknowledger?.positions;
+    return {
+      cursor: positions?.at('user', index),
+      since: positions?.at('room', index),
+      all: positions?.at('all', index),
+    };
   }
 
   #dial(index: number, tries: number): void {
     const { addresses, sources, first } = this.#setup;
-    const { host, port } = addresses[(first + index) % addresses.length] ?? this.#setup;
+    const { host, port } = addresses[this.#addressOf(index)] ?? this.#setup;
     const source = sources[(first + index + tries - 1) % sources.length];
     this.walker.restart(index);
     const callback = (length: number) => {
       if (socket.index !== index) return true;
       this.bytes += length;
       this.turns.took();
-      if (!this.walker.walk(index, length)) this.lost(socket, 'nonsense');
+      if (!this.walker.walk(index, length)) this.lost(socket, NONSENSE);
       return true;
     };
     const socket = new ClientSocket(this, index, { onread: { buffer: this.#read, callback } } as SocketConstructorOpts);
@@ -231,15 +300,21 @@ export class Clients implements WalkEvents {
     socket.connect(source === undefined ? { host, port } : { host, port, localAddress: source });
   }
 
-  #opened(index: number): void {
+  #opened(index: number, reply: Buffer): void {
     const pending = this.#pending.get(index);
     if (pending === undefined) return;
     const ms = this.#now() - pending.since;
-    this.connectMs.add(ms);
     this.open++;
     this.#settle(index);
+    if (this.breaks?.isAway(index)) this.breaks.back(index);
+    else {
+      this.connectMs.add(ms);
+      if (this.acknowledger !== undefined && this.breaks !== undefined && !this.#resumes(index)) {
+        // A log is read from its head: who breaks before its first message goes on from there.
+        for (const [log, { epoch, n }] of headsOf(reply)) this.acknowledger.positions.set(log, index, epoch, n);
+      }
+    }
     this.#mark(index, Fate.OPENED);
-    if (this.#setup.churn === 0) this.#tokens[index] = '';
     this.#dialler.answered(ms);
   }
 
@@ -249,6 +324,7 @@ export class Clients implements WalkEvents {
     if (((this.fates[index] as number) & Fate.OPENED) !== 0) return;
     this.settled++;
     if (this.settled < this.#setup.count) return;
+    if (this.#setup.churn === 0 && this.breaks === undefined) this.#tokens.drop();
     // After what is being done with this connection.
     setImmediate(() => this.#onSettled?.());
   }

@@ -33,6 +33,7 @@ const SETTINGS: Shown<BenchPlan> = [
   ['workers', ({ workers }) => workers],
   ['receivers', ({ receivers }) => receivers.length],
   ['server', ({ server }) => server ?? 'its own'],
+  ['connections that break', ({ reconnect }) => (reconnect ? 'come back' : 'are gone')],
   ['settings', ({ settings }) => (settings.length === 0 ? 'default' : settings.join(' '))],
 ];
 

@@ -76,6 +76,9 @@ export interface BenchSample {
   readonly open: number;
   /** Connections that ended or never came, by reason. */
   readonly failed: Readonly<Record<string, number>>;
+  /** Connections that broke and are to come back; times that one broke, so far. */
+  readonly away: number;
+  readonly broke: number;
   /** Messages that were due, that the server took, that it refused, and that nobody knows of. */
   readonly offered: number;
   readonly accepted: number;
@@ -146,6 +149,27 @@ export interface Saturation {
   readonly reasons: readonly string[];
 }
 
+/** Connections that broke, and came back. What they missed counts in `expected`; what became of it stands here. */
+export interface BreakFigures {
+  /** Connections that broke at least once; times that one did, by reason; times that one came back. */
+  readonly connections: number;
+  readonly causes: Readonly<Record<string, number>>;
+  readonly returned: number;
+  /** Not back at the end. */
+  readonly away: number;
+  /** Dials for nothing between break and return, by reason. */
+  readonly retries: Readonly<Record<string, number>>;
+  /** From the break to the answer to the new AUTH. */
+  readonly awayMs: Percentiles;
+  /** Messages that were due before a return and came after it: in `delivered`, in no latency. */
+  readonly resumed: number;
+  /** Messages that are not there, and the client was told so (native); that were sent while it was away (others). Neither is in `lost`. */
+  readonly gapped: number;
+  readonly missed: number;
+  /** Of `lost`: on connections that broke. */
+  readonly lost: number;
+}
+
 export interface BenchResult {
   readonly format: 1;
   readonly command: string;
@@ -172,7 +196,7 @@ export interface BenchResult {
   readonly delivered: number;
   /** What should have been delivered: accepted messages times those they were for. */
   readonly expected: number;
-  /** delivered / expected, 0 to 1; 1 when nothing was expected. */
+  /** What is there of `expected`, 0 to 1; 1 when nothing was expected. */
   readonly completeness: number;
   readonly lost: number;
   readonly duplicates: number;
@@ -193,6 +217,8 @@ export interface BenchResult {
     readonly missed: number;
     readonly repeated: number;
   };
+  /** null: connections that break do not come back in this run; they are in `connections.failed`. */
+  readonly breaks: BreakFigures | null;
   /** How it was audited: connections by frame boundaries, by the number of each message in its order, by whole payloads. */
   readonly audit: {
     readonly byBoundaries: number;

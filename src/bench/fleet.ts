@@ -4,7 +4,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Latencies } from './figures.js';
 import { addUp } from './latencies.js';
-import type { ReceiverAudit, ReceiverFigures, ReceiverOrder, ReceiverSetup, ReceiverWord } from './messages.js';
+import type {
+  AuditNumbers,
+  ReceiverAudit,
+  ReceiverFigures,
+  ReceiverOrder,
+  ReceiverSetup,
+  ReceiverWord,
+} from './messages.js';
 
 const SCRIPT = fileURLToPath(new URL('./receivers.js', import.meta.url));
 /** Connections are what a process holds, and they live long: a small young generation keeps 2 KB less resident for each. */
@@ -14,7 +21,7 @@ const REPORT_MS = 5_000;
 const AUDIT_MS = 120_000;
 
 /** All receivers together, the busiest event loop of them; counts of a process that died are those it told last. */
-export type FleetFigures = Omit<ReceiverFigures, 'latencies' | 'connectMs'>;
+export type FleetFigures = Omit<ReceiverFigures, 'latencies' | 'connectMs' | 'awayMs'>;
 
 interface Receiver {
   readonly child: ChildProcess;
@@ -28,6 +35,7 @@ export class Fleet {
   readonly #died: (why: string) => void;
   #latencies: Latencies[] = [];
   #connectMs: Latencies[] = [];
+  #awayMs: Latencies[] = [];
   #ending = false;
 
   /** `died` is told when a process ends that should not. */
@@ -93,9 +101,7 @@ export class Fleet {
   }
 
   /** Each process is given the numbers that concern it. Who does not answer is left out. */
-  async audit(
-    numbersFor: (first: number, count: number) => { readonly accepted: Uint32Array; readonly unknown: Uint32Array },
-  ): Promise<readonly ReceiverAudit[]> {
+  async audit(numbersFor: (first: number, count: number) => AuditNumbers): Promise<readonly ReceiverAudit[]> {
     let first = 0;
     const asked = this.#receivers.map((receiver) => {
       const order: ReceiverOrder = { do: 'audit', ...numbersFor(first, receiver.connections) };
@@ -107,22 +113,30 @@ export class Fleet {
 
   /** What the processes said last. */
   figures(): FleetFigures {
-    const failed: Record<string, number> = {};
     const all = this.#receivers.flatMap(({ latest }) => latest ?? []);
-    for (const one of all)
-      for (const [reason, count] of Object.entries(one.failed)) failed[reason] = (failed[reason] ?? 0) + count;
+    const reasons = (of: (figures: ReceiverFigures) => Readonly<Record<string, number>>) => {
+      const counts: Record<string, number> = {};
+      for (const one of all)
+        for (const [reason, count] of Object.entries(of(one))) counts[reason] = (counts[reason] ?? 0) + count;
+      return counts;
+    };
     const sum = (of: (figures: ReceiverFigures) => number) => all.reduce((total, one) => total + of(one), 0);
     const most = (of: (figures: ReceiverFigures) => number) => all.reduce((max, one) => Math.max(max, of(one)), 0);
     return {
       open: sum(({ open }) => open),
       settled: sum(({ settled }) => settled),
-      failed,
+      failed: reasons(({ failed }) => failed),
       received: sum(({ received }) => received),
       bytes: sum(({ bytes }) => bytes),
       redelivered: sum(({ redelivered }) => redelivered),
       gaps: sum(({ gaps }) => gaps),
       foreign: sum(({ foreign }) => foreign),
       churned: sum(({ churned }) => churned),
+      away: sum(({ away }) => away),
+      broke: reasons(({ broke }) => broke),
+      returned: sum(({ returned }) => returned),
+      retries: reasons(({ retries }) => retries),
+      resumed: sum(({ resumed }) => resumed),
       lastAt: most(({ lastAt }) => lastAt),
       loop: most(({ loop }) => loop),
       loopP99Ms: most(({ loopP99Ms }) => loopP99Ms),
@@ -143,6 +157,13 @@ export class Fleet {
     return taken;
   }
 
+  /** From breaks to returns, since the last time. */
+  takeAwayMs(): Latencies {
+    const taken = addUp(this.#awayMs);
+    this.#awayMs = [];
+    return taken;
+  }
+
   end(): void {
     this.#ending = true;
     this.tell({ do: 'end' });
@@ -155,6 +176,7 @@ export class Fleet {
       receiver.latest = word.figures;
       if (word.figures.latencies.length > 0) this.#latencies.push(word.figures.latencies);
       if (word.figures.connectMs.length > 0) this.#connectMs.push(word.figures.connectMs);
+      if (word.figures.awayMs.length > 0) this.#awayMs.push(word.figures.awayMs);
     });
     const ended = (why: string) => {
       if (!receiver.alive) return;

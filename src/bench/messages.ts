@@ -37,9 +37,18 @@ export interface ReceiverSetup extends Aiming {
   /** Share that ends and comes back each second; share that stops reading. */
   readonly churn: number;
   readonly slow: number;
+  /** Connections that break come back. */
+  readonly reconnect: boolean;
   readonly reportMs: number;
   /** Between two turns of its event loop, at least. */
   readonly turnMs: number;
+}
+
+/** The numbers of messages that an account is made of. */
+export interface AuditNumbers {
+  readonly accepted: Uint32Array;
+  readonly unknown: Uint32Array;
+  readonly ids: { readonly epochs: Uint32Array; readonly ns: Float64Array } | undefined;
 }
 
 /** What receivers are told. */
@@ -56,9 +65,9 @@ export type ReceiverOrder =
   | { readonly do: 'report' }
   /**
    * What was received, against what should have been. `accepted`: the numbers of what the server took, as the log has them;
-   * `unknown`: those that nobody knows of.
+   * `unknown`: those that nobody knows of. `ids`: of the accepted, where gaps have to be looked up.
    */
-  | { readonly do: 'audit'; readonly accepted: Uint32Array; readonly unknown: Uint32Array }
+  | ({ readonly do: 'audit' } & AuditNumbers)
   | { readonly do: 'end' };
 
 /** Counts since the process began. */
@@ -75,11 +84,20 @@ export interface ReceiverFigures {
   readonly foreign: number;
   /** Times that a connection ended and came back because it was told to. */
   readonly churned: number;
+  /** Away now; times that one broke, by reason, and came back; dials for nothing meanwhile, by reason. */
+  readonly away: number;
+  readonly broke: Readonly<Record<string, number>>;
+  readonly returned: number;
+  readonly retries: Readonly<Record<string, number>>;
+  /** Messages that came after a return and had been due before it. */
+  readonly resumed: number;
   /** When something came last to a connection of the sample. */
   readonly lastAt: number;
   /** Since the last figures: latencies of the sample; from dial to answer; and how busy the event loop was. */
   readonly latencies: Latencies;
   readonly connectMs: Latencies;
+  /** From a break to the return. */
+  readonly awayMs: Latencies;
   readonly loop: number;
   readonly loopP99Ms: number;
 }
@@ -99,6 +117,13 @@ export interface ReceiverAudit {
     readonly slow: number;
     readonly missed: number;
     readonly repeated: number;
+  };
+  /** Connections that broke and were to come back: what they were told is gone, missed without being told, and the rest. */
+  readonly broken: {
+    readonly connections: number;
+    readonly gapped: number;
+    readonly missed: number;
+    readonly lost: number;
   };
   /** Connections whose marks, and whose payloads, were compared. */
   readonly byNumber: number;

@@ -55,6 +55,7 @@ export class Meter {
   #loop = performance.eventLoopUtilization();
   #latencies: Latencies = [];
   #connectMs: Latencies = [];
+  #awayMs: Latencies = [];
   #busiestComet = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -112,6 +113,11 @@ export class Meter {
     return this.#connectMs;
   }
 
+  /** From breaks to returns. */
+  get awayMs(): Latencies {
+    return this.#awayMs;
+  }
+
   get processes(): readonly ProcessFigures[] {
     return [...this.#tracks.values()].map(({ side, name, connections, cpu, loop }) => {
       return { side, name, connections, cpu, loop };
@@ -133,6 +139,8 @@ export class Meter {
       phaseSeconds: (at - this.#phaseAt) / 1_000,
       open: clients.open,
       failed: clients.failed,
+      away: clients.away,
+      broke: sumOf(clients.broke),
       ...messages(),
       delivered: clients.received,
       bytes: clients.bytes,
@@ -155,6 +163,7 @@ export class Meter {
   #takeLatencies(): Percentiles | null {
     const { fleet } = this.#parts;
     this.#connectMs = addUp([this.#connectMs, fleet.takeConnectMs()]);
+    this.#awayMs = addUp([this.#awayMs, fleet.takeAwayMs()]);
     const latencies = fleet.takeLatencies();
     if (latencies.length === 0) return null;
     this.#latencies = addUp([this.#latencies, latencies]);
@@ -203,4 +212,8 @@ export class Meter {
     const used = { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss() };
     return { processes: 1, ...used, loop, loopP99Ms };
   }
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }

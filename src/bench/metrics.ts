@@ -59,7 +59,8 @@ export const METRICS = {
   },
   lost: {
     kind: 'count',
-    meaning: 'messages that a connection should have and does not, over all connections',
+    meaning:
+      'messages that a connection should have and does not, over all connections, beside those that breaks explain',
     sound: true,
     of: ({ lost }) => lost,
   },
@@ -81,6 +82,25 @@ export const METRICS = {
     sound: true,
     of: ({ gaps }) => gaps,
     ofSample: ({ fanOut }) => fanOut.gaps,
+  },
+  breaks: {
+    kind: 'count',
+    meaning: 'times that a connection broke and was to come back',
+    sound: true,
+    of: ({ breaks }) => (breaks === null ? null : sum(breaks.causes)),
+    ofSample: ({ broke }) => broke,
+  },
+  missed: {
+    kind: 'count',
+    meaning: 'messages sent while a connection that broke was away, which its dialect cannot ask for again',
+    sound: true,
+    of: ({ breaks }) => breaks?.missed ?? null,
+  },
+  awayP99: {
+    kind: 'time',
+    meaning: '99 % of the connections that broke were back within it',
+    sound: false,
+    of: ({ breaks }) => (breaks === null || breaks.returned === 0 ? null : breaks.awayMs.p99),
   },
   errors: {
     kind: 'count',

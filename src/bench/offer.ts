@@ -4,6 +4,7 @@
  */
 import { compareIds, type MessageId } from '../protocol/ids.js';
 import { type Aim, type Aiming, aimOf } from './aims.js';
+import type { AuditNumbers } from './messages.js';
 import { payloadOf } from './payload.js';
 import type { PushApi } from './push.js';
 
@@ -98,15 +99,22 @@ export class Offer {
     return this.#accepted.reduce((count, { n }) => count + (n >= first ? 1 : 0), 0);
   }
 
-  /** Numbers of what was accepted and concerns the connections, as the log has them; and of what nobody knows of. */
-  numbersFor(first: number, count: number): { readonly accepted: Uint32Array; readonly unknown: Uint32Array } {
+  /**
+   * Numbers of what was accepted and concerns the connections, as the log has them; and of what nobody knows of. `withIds`: where
+   * the accepted stand in their logs, too.
+   */
+  numbersFor(first: number, count: number, withIds: boolean): AuditNumbers {
     const concerns = (n: number) => {
       const aim = aimOf(this.#aiming, n);
       return aim.kind !== 'user' || (aim.index >= first && aim.index < first + count);
     };
+    const accepted = this.#inOrder().filter(({ n }) => concerns(n));
+    const epochs = () => Uint32Array.from(accepted, ({ id }) => id?.epoch ?? 0);
+    const ns = () => Float64Array.from(accepted, ({ id }) => id?.n ?? 0);
     return {
-      accepted: Uint32Array.from(this.#inOrder().filter(concerns)),
+      accepted: Uint32Array.from(accepted, ({ n }) => n),
       unknown: Uint32Array.from(this.#unknown.filter(concerns)),
+      ids: withIds ? { epochs: epochs(), ns: ns() } : undefined,
     };
   }
 
@@ -115,10 +123,11 @@ export class Offer {
     return this.#accepted.reduce((sum, { n }) => sum + audience(aimOf(this.#aiming, n)), 0);
   }
 
-  #inOrder(): readonly number[] {
+  #inOrder(): readonly { readonly n: number; readonly id: MessageId | undefined }[] {
     // Where answers tell no place, the order in which they were due has to do.
-    this.#accepted.sort((a, b) => (a.id === undefined || b.id === undefined ? a.n - b.n : compareIds(a.id, b.id)));
-    return this.#accepted.map(({ n }) => n);
+    return this.#accepted.sort((a, b) => {
+      return a.id === undefined || b.id === undefined ? a.n - b.n : compareIds(a.id, b.id);
+    });
   }
 
   #send(n: number, lateMs: number): void {

@@ -53,6 +53,8 @@ export interface BenchOptions {
   readonly addresses: string;
   /** A running server to measure: its HTTP address. undefined: one of this run's own. */
   readonly server: string | undefined;
+  /** Connections that break come back, as clients do. false: they are gone, and counted so. */
+  readonly reconnect: boolean;
   /** `section.key=value` for a server of this run's own. */
   readonly settings: readonly string[];
 }

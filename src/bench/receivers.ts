@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { audit } from './audit.js';
 import { Clients } from './clients.js';
 import type { ReceiverFigures, ReceiverOrder, ReceiverWord } from './messages.js';
+import { brokenOf } from './pardons.js';
 import { Samples } from './samples.js';
 
 /** Behind the process that offers messages when they are due, and beside the server's own workers. */
@@ -43,9 +44,15 @@ function figures(clients: Clients, samples: Samples): ReceiverFigures {
     gaps: clients.gaps,
     foreign: samples.foreign,
     churned: clients.churned,
+    away: clients.breaks?.away ?? 0,
+    broke: clients.breaks?.causes ?? {},
+    returned: clients.breaks?.returned ?? 0,
+    retries: clients.breaks?.retries ?? {},
+    resumed: clients.resumed,
     lastAt: samples.lastAt,
     latencies: samples.latencies.take(),
     connectMs: clients.connectMs.take(),
+    awayMs: clients.breaks?.awayMs.take() ?? [],
     loop,
     loopP99Ms: Number.isFinite(loopP99Ms) ? loopP99Ms : 0,
   };
@@ -81,9 +88,10 @@ process.once('message', ({ setup }: ReceiverOrder & { do: 'setup' }) => {
         return;
       case 'audit': {
         const { counts, marks } = clients.walker;
-        const received = { counts, marks, fates: clients.fates, sequences: samples.sequences };
+        const broken = brokenOf(clients.breaks?.times() ?? [], samples);
+        const received = { counts, marks, fates: clients.fates, sequences: samples.sequences, broken };
         report();
-        say({ say: 'audit', audit: audit(setup, order.accepted, order.unknown, received) });
+        say({ say: 'audit', audit: audit(setup, order, received) });
         return;
       }
       case 'end':

@@ -239,6 +239,7 @@ function setupFor(
     mostUnderWay: Math.max(2, Math.floor(MOST_UNDER_WAY / receivers.length)),
     churn: 0,
     slow: 0,
+    reconnect: false,
     reportMs: 100,
     turnMs: turnMs(receivers.length, availableParallelism()),
   };

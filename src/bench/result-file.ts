@@ -53,6 +53,8 @@ const sample = z.looseObject({
   phaseSeconds: number,
   open: number,
   failed: counts,
+  away: number.default(0),
+  broke: number.default(0),
   offered: number,
   accepted: number,
   refused: number,
@@ -114,6 +116,21 @@ const result = z.looseObject({
   redelivered: number,
   warmup: z.object({ offered: number, accepted: number, delivered: number }),
   excused: z.object({ churned: number, slow: number, missed: number, repeated: number }),
+  breaks: z
+    .looseObject({
+      connections: number,
+      causes: counts,
+      returned: number,
+      away: number,
+      retries: counts,
+      awayMs: percentiles,
+      resumed: number,
+      gapped: number,
+      missed: number,
+      lost: number,
+    })
+    .nullable()
+    .default(null),
   audit: z.object({ byBoundaries: number, byNumber: number, byPayload: number, foreign: number }),
   notes: z.array(z.string()),
   latencyMs: percentiles,

@@ -143,7 +143,9 @@ class Run {
     await this.#settle();
     const ended = await this.#mark();
     this.#meter.enter('audit');
-    const audits = await this.#fleet.audit((first, count) => this.#offer.numbersFor(first, count));
+    // Gaps are looked up by the places of what was accepted, where there were any.
+    const withIds = ended.clients.gaps > 0 && Object.keys(ended.clients.broke).length > 0;
+    const audits = await this.#fleet.audit((first, count) => this.#offer.numbersFor(first, count, withIds));
     this.#meter.enter('verdict');
     return resultOf(this.#parts, {
       marks: { idle, dialled, connected, began, ended },
@@ -239,6 +241,7 @@ class Run {
       mostUnderWay: Math.max(2, Math.floor(Math.min(MOST_UNDER_WAY, plan.backlog / 2) / processes)),
       churn: plan.churn,
       slow: plan.slow,
+      reconnect: plan.reconnect,
       reportMs: processes > FEW_PROCESSES ? 1_000 : 250,
       turnMs: turnMs(processes, availableParallelism()),
     };
@@ -301,19 +304,20 @@ class Run {
     let seen = -1;
     let since = now();
     while (now() - from < patience()) {
-      const { received, open } = this.#fleet.figures();
+      const { received, open, away } = this.#fleet.figures();
       if (received >= expected && this.#offer.counts.unknown === 0 && this.#settledConnections()) return;
       if (open === 0 && this.#settledConnections()) return;
       if (received !== seen) since = now();
-      else if (now() - since > quietMs) return;
+      else if (now() - since > quietMs && away === 0) return;
       seen = received;
       await pause(LOOK_MS);
     }
   }
 
-  /** Those that left have come back. */
+  /** Those that left, or broke, have come back. */
   #settledConnections(): boolean {
-    const { open, failed } = this.#fleet.figures();
+    const { open, failed, away } = this.#fleet.figures();
+    if (away > 0) return false;
     const lost = Object.values(failed).reduce((sum, count) => sum + count, 0);
     return this.#parts.plan.churn === 0 || open + lost >= this.#parts.plan.connections;
   }

@@ -34,8 +34,30 @@ export class Samples {
     this.#firstMeasured = firstMeasured;
   }
 
-  /** `excused`: it was made slow or gone; what it gets is kept, but late for that reason. */
-  took(index: number, { buffer }: Bytes, at: number, count: number, unit: Unit, excused: boolean): void {
+  /** When message n is due. */
+  #due(n: number): number {
+    return this.#startedAt + (n - 1) * this.#everyMs;
+  }
+
+  /** The first and the last message that are due between two moments. */
+  dueWithin(from: number, to: number): readonly [first: number, last: number] {
+    if (this.#everyMs === 0) return [1, 0];
+    const first = Math.max(1, Math.ceil((from - this.#startedAt) / this.#everyMs) + 1);
+    return [first, Math.floor((to - this.#startedAt) / this.#everyMs) + 1];
+  }
+
+  /** How many of these were due before a moment. */
+  dueBefore(moment: number, { buffer }: Bytes, at: number, count: number, unit: Unit): number {
+    let before = 0;
+    for (let one = 0, start = at; one < count; one++, start += unit.length) {
+      const n = numberAt(buffer, start + unit.body, start + unit.bodyEnd);
+      if (n > 0 && this.#due(n) < moment) before++;
+    }
+    return before;
+  }
+
+  /** `countsFrom`: what was due before is kept, but in no latency: the connection was made slow, or was away. */
+  took(index: number, { buffer }: Bytes, at: number, count: number, unit: Unit, countsFrom: number): void {
     const now = this.#now();
     this.lastAt = now;
     let sequence = this.sequences.get(index);
@@ -52,9 +74,8 @@ export class Samples {
         continue;
       }
       sequence.push(n);
-      if (n >= this.#firstMeasured && !excused) {
-        this.latencies.add(now - (this.#startedAt + (n - 1) * this.#everyMs));
-      }
+      const due = this.#due(n);
+      if (n >= this.#firstMeasured && due >= countsFrom) this.latencies.add(now - due);
     }
   }
 

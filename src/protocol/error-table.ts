@@ -3,6 +3,7 @@
 // Commands are spelled `imgo …`; the command line replaces that with the form that was typed.
 
 import { KAFKA } from './error-kafka.js';
+import { MACHINE } from './error-machine.js';
 import { OBSERVE } from './error-observe.js';
 import { REDIS } from './error-redis.js';
 import { type ErrorRow, Exit, retry, row } from './error-row.js';
@@ -292,13 +293,6 @@ const STATE = {
   node_not_found: row(404, IMPOSSIBLE, 'No node {node} that holds connections.', 'The node is gone, or is no comet.', [
     'imgo nodes lists them',
   ]),
-  fd_limit: retry(
-    503,
-    RUNTIME,
-    '{node} stops accepting: {used} of {cap} descriptors. {sessions} sessions go on.',
-    'Every connection takes a file descriptor, and some are kept back for the rest of the server.',
-    ['LimitNOFILE=1048576 in the unit', 'imgo serve --workers auto', 'accepts again below {resume}'],
-  ),
   internal: row(
     500,
     RUNTIME,
@@ -510,6 +504,7 @@ export const ERRORS = {
   ...STATE,
   ...START,
   ...COMMAND,
+  ...MACHINE,
   ...KAFKA,
   ...REDIS,
   ...OBSERVE,

@@ -12,14 +12,15 @@ import { type Cluster, enterCluster } from './assemble/cluster.js';
 import { type Comets, startComets, workerCount } from './assemble/comets.js';
 import type { Engines } from './assemble/engine-set.js';
 import { openEngines } from './assemble/engines.js';
-import { Failures } from './assemble/failures.js';
 import { goimNodes, openHttp } from './assemble/http.js';
 import { chooseMode, type Mode } from './assemble/mode.js';
 import { SelfWatch } from './assemble/self-watch.js';
+import { TcpMemory } from './assemble/tcp-memory.js';
 import { once, runAll, type Undo } from './assemble/undo.js';
 import { keepUp } from './assemble/upkeep.js';
 import { type Clock, pause, systemClock } from './clock.js';
 import { type Config, isEmbedded, isLoopback, listeners } from './config.js';
+import { Failures } from './failures.js';
 import { createJob, type Job } from './job/job.js';
 import { LiveOptions, type Reloaded } from './live-options.js';
 import { gateFor } from './logic/gate.js';
@@ -262,7 +263,7 @@ class Assembly {
 
   #createJob(ackMs: number): Job | undefined {
     if (this.#engines === undefined) return undefined;
-    const { log } = this.#options;
+    const failures = new Failures(this.#clock, this.#options.log, 'applying a batch');
     return createJob({
       ...this.#engines,
       clock: this.#clock,
@@ -270,7 +271,8 @@ class Assembly {
       ackMs,
       traces: this.#traces,
       cometFor: (record) => this.#cometOf(record),
-      onFailure: (cause) => log.error({ cause: String(cause) }, 'a batch could not be applied; it is tried again'),
+      onFailure: (cause) => failures.report(cause),
+      onApplied: () => failures.over(),
     });
   }
 
@@ -300,15 +302,12 @@ class Assembly {
     });
     this.#comets = comets;
     this.#undo.push(() => comets.stop(this.#config.shutdownTimeoutMs));
+    const memory = new TcpMemory(this.#clock, this.#options.log);
+    this.#undo.push(() => memory.stop());
   }
 
   async #holdLease(): Promise<void> {
-    const message = 'the lease could not be renewed; it is tried again';
-    const failures = new Failures(this.#clock, this.#options.log, message);
-    const leave = await this.#cluster?.hold({
-      taken: (holder) => this.#taken(holder),
-      failed: (error) => failures.report(error),
-    });
+    const leave = await this.#cluster?.hold((holder) => this.#taken(holder));
     if (leave !== undefined) this.#undo.push(leave);
   }
 

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
 export const LOOPBACK = '127.0.0.1';
-/** What hangs, not what is slow: three JVMs that share two cores with other tests need a quarter of this. */
-const START_MAX_MS = 60_000;
+/** What hangs, not what is slow: three JVMs that share two cores with other tests need a tenth of this. */
+const START_MAX_MS = 150_000;
 /** How folders of data begin: the pid of whose they are follows. */
 const FOLDER = 'imgo-brokers-';
 const LOG_MAX_CHARACTERS = 200_000;
@@ -47,7 +47,7 @@ export class BrokerProcess {
     return this.#log;
   }
 
-  /** Resolves once its port takes connections. Rejects with its log when it ends before, or is not ready within 60 s. */
+  /** Resolves once its port takes connections. Rejects with its log when it ends before, or is not ready in time. */
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.name} runs already`);
     const { program, args } = this.#options;

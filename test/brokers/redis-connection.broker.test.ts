@@ -78,6 +78,19 @@ describe('at the start', () => {
     });
   });
 
+  test('a server that is too old is unfit, and the error says which one will do', async () => {
+    const server = await serve();
+    const aged = (answer: Buffer): Buffer =>
+      Buffer.from(answer.toString('latin1').replace(/redis_version:\d/, 'redis_version:5'), 'latin1');
+    const proxy = stack.use(await FaultProxy.start({ target: server.process.port, rewrite: aged }));
+    const link = await connect(`redis://127.0.0.1:${proxy.port}`);
+    await expect(RedisWatch.start({ link, clock })).rejects.toMatchObject({
+      code: 'redis_unfit',
+      retryable: false,
+      message: expect.stringMatching(/it is 5\.[\d.]+, and 6\.2 is the oldest that will do/),
+    });
+  });
+
   test('a server that may evict is unfit; one that writes nothing down is told of', async () => {
     const evicting = await connect((await serve(['maxmemory-policy allkeys-lru'])).url);
     await expect(RedisWatch.start({ link: evicting, clock })).rejects.toMatchObject({

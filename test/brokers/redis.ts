@@ -89,7 +89,7 @@ export async function startSentinel(options: { readonly replicas?: number } = {}
   const primary = async (): Promise<BrokerProcess> => {
     const asked = sentinelProcesses.find((each) => each.running);
     if (asked === undefined) throw new Error('no sentinel runs');
-    const [, port] = (await ask(asked.port, `SENTINEL GET-MASTER-ADDR-BY-NAME ${name}`)).split(',');
+    const [, port] = (await askRedis(asked.port, `SENTINEL GET-MASTER-ADDR-BY-NAME ${name}`)).split(',');
     const found = servers.find((each) => `${each.port}` === port);
     if (found === undefined) throw new Error(`the sentinels name a primary at ${port}, which is none of theirs`);
     return found;
@@ -105,7 +105,7 @@ export async function startSentinel(options: { readonly replicas?: number } = {}
       const following = (info: string): number => info.split('state=online').length - 1;
       for (const deadline = Date.now() + READY_MAX_MS; Date.now() < deadline; await wait(100)) {
         const { port } = await primary();
-        const info = await ask(port, 'INFO replication').catch(() => '');
+        const info = await askRedis(port, 'INFO replication').catch(() => '');
         if (info.includes('role:master') && following(info) === replicas) return;
       }
       throw new Error(`waited ${READY_MAX_MS / 1000} s for the replicas of ${name}`);
@@ -168,20 +168,21 @@ async function introduce(
   const boundary = (index: number): number => Math.floor((index * SLOTS) / masters.length);
   await Promise.all(
     nodes.map(async ({ port }, index) => {
-      await ask(port, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
+      await askRedis(port, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
       if (index >= masters.length) return;
-      await ask(port, `CLUSTER ADDSLOTSRANGE ${boundary(index)} ${boundary(index + 1) - 1}`);
+      await askRedis(port, `CLUSTER ADDSLOTSRANGE ${boundary(index)} ${boundary(index + 1) - 1}`);
     }),
   );
   const [first, ...others] = nodes;
   if (first === undefined) throw new Error('a Redis Cluster of no nodes');
-  for (const { port } of others) await ask(first.port, `CLUSTER MEET ${LOOPBACK} ${port} ${busOf(port)}`);
+  for (const { port } of others) await askRedis(first.port, `CLUSTER MEET ${LOOPBACK} ${port} ${busOf(port)}`);
   const everyone = (said: string): boolean => said.includes(`cluster_known_nodes:${nodes.length}`);
   await Promise.all(nodes.map(({ port }) => until(port, 'CLUSTER INFO', everyone)));
   await Promise.all(
     replicas.map(async ({ port }, index) => {
       const master = masters[index];
-      if (master !== undefined) await ask(port, `CLUSTER REPLICATE ${await ask(master.port, 'CLUSTER MYID')}`);
+      if (master !== undefined)
+        await askRedis(port, `CLUSTER REPLICATE ${await askRedis(master.port, 'CLUSTER MYID')}`);
       await until(port, 'INFO replication', (info) => info.includes('link_status:up'));
     }),
   );
@@ -235,7 +236,7 @@ async function addSentinel(group: BrokerGroup, name: string, port: number, prima
 }
 
 /** One command to one server, its answer as text. */
-async function ask(port: number, command: string): Promise<string> {
+export async function askRedis(port: number, command: string): Promise<string> {
   const redis = new Redis({ port, host: LOOPBACK, retryStrategy: null, maxRetriesPerRequest: 0 });
   redis.on('error', () => undefined);
   try {
@@ -249,7 +250,7 @@ async function ask(port: number, command: string): Promise<string> {
 async function until(port: number, command: string, holds: (answer: string) => boolean): Promise<void> {
   const deadline = Date.now() + READY_MAX_MS;
   for (;;) {
-    const answer = await ask(port, command);
+    const answer = await askRedis(port, command);
     if (holds(answer)) return;
     if (Date.now() > deadline) throw new Error(`waited ${READY_MAX_MS / 1000} s for ${command} at ${port}:\n${answer}`);
     await wait(50);

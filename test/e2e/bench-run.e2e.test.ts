@@ -1,40 +1,10 @@
 // Every mode, dialect and transport of a benchmark against real servers: what was accepted arrives, and the account says so.
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { defaultAssertions } from '../../src/bench/assertions.js';
 import type { BenchResult } from '../../src/bench/figures.js';
-import { lookAtMachine } from '../../src/bench/machine.js';
-import type { BenchOptions, ServerAccess } from '../../src/bench/options.js';
-import { planRun } from '../../src/bench/plan.js';
-import { SMALL_RUN } from '../harness/bench-options.js';
-import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
-
-/** As it is built: it starts processes of its own from there. */
-const BUILT = new URL('../../dist/bench/run.js', import.meta.url).href;
-
-const ASKED: BenchOptions = { ...SMALL_RUN, settleMs: 20_000, perProcess: 40 };
-
-async function run(
-  options: Partial<BenchOptions>,
-  access?: ServerAccess,
-  meanwhile?: (stop: AbortController, sample: BenchResult['samples'][number]) => void,
-): Promise<BenchResult> {
-  const { runBench } = (await import(/* @vite-ignore */ BUILT)) as typeof import('../../src/bench/run.js');
-  const machine = lookAtMachine();
-  const stop = new AbortController();
-  return runBench({
-    plan: planRun({ ...ASKED, ...options }, machine),
-    machine,
-    launcher: `${LAUNCHER}.js`,
-    version: '0',
-    command: 'bench',
-    assertions: defaultAssertions,
-    access,
-    signal: stop.signal,
-    onSample: (sample) => meanwhile?.(stop, sample),
-    reference: false,
-  });
-}
+import type { ServerAccess } from '../../src/bench/options.js';
+import { runSmall as run } from '../harness/bench-run.js';
+import { type RunningServer, startServer } from '../harness/server.js';
 
 /** All that was offered was accepted, and came to everybody it was for, once and in order. */
 function expectWhole(result: BenchResult, connections = 60): void {

@@ -3,7 +3,8 @@
 // anew. Then everything that was accepted is accounted for from raw journals. Exits 1 when a promise broke, with the evidence.
 //   --seed N   --pushes 200000   --clients 3000   --rate 600 (pushes a second)   --minutes 30 (in all)
 //   --pause 30 (seconds of a stop)   --cut 12 (of a partition)   --faults kill,stop-redis,partition-job,rolling,topic (all)
-//   --rounds N (of every fault once; as many as the pushes take)
+//   --rounds N (of every fault once; as many as the pushes take)   --calm 6 (seconds between two faults of a lane, at most)
+//   --deaths 3 (of each role alone, before: how long that is felt)   --keep (journals and logs, also when all is well)
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,10 +14,12 @@ import { provision } from '../brokers/provision.js';
 import { type Account, account } from '../harness/account.js';
 import { Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { seededRandom } from '../harness/random.js';
+import { Balancer } from './balancer.js';
 import { type FaultCluster, startCluster } from './cluster.js';
 import { evidence, writeLogs } from './evidence.js';
 import { Fleet } from './fleet.js';
 import { Load } from './load.js';
+import { type Death, figuresOf, killOneByOne } from './recovery.js';
 import { routerDifferences } from './router.js';
 import { Schedule } from './schedule.js';
 import { changeTopic } from './topic.js';
@@ -33,6 +36,9 @@ const { values } = parseArgs({
     cut: { type: 'string', default: '12' },
     faults: { type: 'string', default: '' },
     rounds: { type: 'string', default: 'Infinity' },
+    calm: { type: 'string', default: '6' },
+    deaths: { type: 'string', default: '3' },
+    keep: { type: 'boolean', default: false },
   },
 });
 const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.clients, values.rate].map(Number) as [
@@ -44,8 +50,8 @@ const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.client
 const began = Date.now();
 const endsBy = began + Number(values.minutes) * 60_000;
 /** After this nothing more is broken and pushed: the rest of the time is for what is under way, and for judging. */
-const breaksUntil = began + Number(values.minutes) * 60_000 * 0.6;
-const IN_FLIGHT = 96;
+const breaksUntil = began + Number(values.minutes) * 60_000 * 0.7;
+const IN_FLIGHT = 192;
 /** Nothing came for so long: everything is there, or will not come. */
 const QUIET_MS = 4_000;
 
@@ -61,11 +67,15 @@ const say = (text: string): void => {
 };
 
 let running: FaultCluster | undefined;
-const watchdog = setTimeout(() => {
+const giveUp = (why: string): void => {
   writeLogs(folder, running?.nodes ?? []);
-  say(`FAILED with seed ${seed}: not done after ${values.minutes} min; journals in ${folder}`);
+  pushed.flush();
+  received.flush();
+  say(`FAILED with seed ${seed}: ${why}; journals in ${folder}`);
   process.exit(1);
-}, endsBy - began);
+};
+const watchdog = setTimeout(() => giveUp(`not done after ${values.minutes} min`), endsBy - began);
+process.once('SIGTERM', () => giveUp('ended by somebody'));
 
 try {
   process.exitCode = (await campaign()) ? 0 : 1;
@@ -74,7 +84,7 @@ try {
   process.exitCode = 1;
 } finally {
   clearTimeout(watchdog);
-  if (process.exitCode === 0) rmSync(folder, { recursive: true, force: true });
+  if (process.exitCode === 0 && !values.keep) rmSync(folder, { recursive: true, force: true });
   else say(`journals and logs are in ${folder}`);
 }
 process.exit();
@@ -112,11 +122,12 @@ async function broken(cluster: FaultCluster): Promise<boolean> {
   await fleet.connect();
   say(`${fleet.open} clients of ${fleet.users.length} users are connected`);
 
+  await using balancer = new Balancer(cluster.of('logic').map(({ options }) => options.http));
   const load = new Load({
     seed,
     random: randomOf(3),
     journal: pushed,
-    logics: () => cluster.of('logic').map(({ options }) => options.http),
+    logics: () => balancer.alive,
     users: fleet.users,
     rooms: fleet.rooms,
     inFlight: IN_FLIGHT,
@@ -127,8 +138,11 @@ async function broken(cluster: FaultCluster): Promise<boolean> {
     say,
     pauseMs: Number(values.pause) * 1_000,
     cutMs: Number(values.cut) * 1_000,
+    calmMs: Number(values.calm) * 1_000,
     only: values.faults.split(',').filter((name) => name !== ''),
   });
+  const deaths = await oneByOne(cluster, fleet, load);
+
   const late = setTimeout(() => schedule.stop(), Math.max(0, breaksUntil - Date.now()));
   fleet.churn();
   let whole = false;
@@ -165,8 +179,25 @@ async function broken(cluster: FaultCluster): Promise<boolean> {
     for (const line of await evidence({ account: result, pushes, lines, logic: logic() })) say(line);
   }
   fleet.stop();
+  await report(deaths);
   say(good ? `ok: nothing accepted was lost (seed ${seed})` : `FAILED with seed ${seed}`);
   return good;
+}
+
+/** Before everything else: what one death alone costs. */
+async function oneByOne(cluster: FaultCluster, fleet: Fleet, load: Load): Promise<readonly Death[]> {
+  let done = false;
+  const loading = load.run(rate / 2, () => done);
+  const deaths = await killOneByOne({ cluster, fleet, random: randomOf(5), say, rounds: Number(values.deaths) });
+  done = true;
+  await loading;
+  return deaths;
+}
+
+async function report(deaths: readonly Death[]): Promise<void> {
+  if (deaths.length === 0) return;
+  const [pushes, lines] = [readJournal<PusherLine>(pushedPath), readJournal<ReceiverLine>(receivedPath)];
+  for (const figure of figuresOf(deaths, pushes, lines)) say(figure);
 }
 
 /** Judges when everybody is connected and nothing came for a while; again while something is missing and there is time. */

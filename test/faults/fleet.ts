@@ -77,7 +77,18 @@ export class Fleet {
       const token = await makeToken(logic(), { user, ttl: '1d', ...(device && { device, rooms: own }) });
       const who = `${user}/${device ?? dialect}`;
       const named = device === undefined ? {} : { device };
-      const base = { who, dialect, transport, address: comet, token, user, rooms: own, journal, retryMs: 100 };
+      const base = {
+        who,
+        dialect,
+        transport,
+        address: comet,
+        token,
+        user,
+        rooms: own,
+        journal,
+        retryMs: 100,
+        patient: true,
+      };
       receivers.push(new RawReceiver({ ...base, ...named, ownCursor, ackEveryMs }));
       plans.push({ who, user, native: !legacy, rooms: own });
     };
@@ -99,6 +110,13 @@ export class Fleet {
       if (index % 50 === 49) await wait(50_000 / perSecond);
     }
     await this.#until(() => this.receivers.every(({ opened }) => opened > 0));
+  }
+
+  /** Ends their connections all at once, as when a network does; they come back at once. */
+  dropSome(count: number): readonly RawReceiver[] {
+    const dropped = this.receivers.filter(({ open }) => open).slice(0, count);
+    for (const receiver of dropped) this.#return(receiver);
+    return dropped;
   }
 
   /** From now on some leave, die, or go to another comet, and come back, until {@link gather}. */
@@ -173,7 +191,7 @@ export class Fleet {
     for (let since = Date.now(); !holds(); await wait(TICK_MS)) {
       if (Date.now() - since < 5_000) continue;
       since = Date.now();
-      for (const receiver of this.receivers) if (receiver.wanted && !receiver.open) this.#return(receiver);
+      for (const receiver of this.receivers) if (receiver.wanted && receiver.dialling) this.#return(receiver);
     }
   }
 }

@@ -90,7 +90,7 @@ export class Load {
         ? [`user:${one(users)}`]
         : dice < 0.9
           ? [...new Set(several())]
-          : dice < 0.998
+          : dice < 0.999
             ? [`room:${one(rooms)}`]
             : ['all'];
     const text = '订单 🚚 طلب '.repeat(Math.floor(random() * 8));

@@ -15,6 +15,8 @@ export interface ScheduleOptions {
   readonly pauseMs: number;
   /** How long a way is cut. */
   readonly cutMs: number;
+  /** Between two faults of a lane, at most. */
+  readonly calmMs: number;
   /** Faults whose name begins with one of these; none: all. */
   readonly only: readonly string[];
 }
@@ -63,7 +65,7 @@ export class Schedule {
         for (let round = 0; !this.#over && lane.length > 0 && (round === 0 || !enough(round)); round++) {
           for (const [name, make] of shuffled(lane, this.#options.random)) {
             if (this.#over || (round > 0 && enough(round))) break;
-            await wait(this.#options.random() * 1_000);
+            await wait(this.#options.random() * this.#options.calmMs);
             await this.#make(name, make);
           }
         }

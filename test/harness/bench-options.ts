@@ -22,5 +22,6 @@ export const SMALL_RUN: BenchOptions = {
   perProcess: 30,
   addresses: 'auto',
   server: undefined,
+  reconnect: false,
   settings: [],
 };

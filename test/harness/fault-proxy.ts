@@ -161,7 +161,7 @@ export class FaultProxy implements AsyncDisposable {
           const unit = way === 'answers' ? this.#rewrite(taken) : taken;
           if (way === 'requests') this.#note(connection, unit);
           else if (this.#cuts(connection)) return;
-          if (!to.write(unit)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+          if (!to.write(unit)) await drained(to);
         }
       }
       to.end();
@@ -190,6 +190,14 @@ export class FaultProxy implements AsyncDisposable {
     cut.done();
     return true;
   }
+}
+
+/** Resolves when it takes more, or never will. */
+async function drained(socket: Socket): Promise<void> {
+  const either = new AbortController();
+  const { signal } = either;
+  await Promise.race([once(socket, 'drain', { signal }), once(socket, 'close', { signal })]);
+  either.abort();
 }
 
 /** Puts a stream together again as frames that begin with their length. */

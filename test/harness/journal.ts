@@ -6,7 +6,8 @@ import { StringDecoder } from 'node:string_decoder';
 
 /** What happened at a receiver. Ids are strings `epoch-n`. */
 export type ReceiverLine =
-  | { readonly ev: 'open'; readonly c: number; readonly who: string }
+  /** `to`: the address; `tookMs`: since it was dialled. */
+  | { readonly ev: 'open'; readonly c: number; readonly who: string; readonly to: string; readonly tookMs: number }
   /** `log` is '' for the user's own log; legacy dialects know neither log nor id. */
   | {
       readonly ev: 'push';
@@ -46,6 +47,9 @@ export interface PusherLine {
   readonly code?: string;
 }
 
+/** A line as it is read again: with when it was written, wall ms. */
+export type Dated<Line> = Line & { readonly at: number };
+
 /** Buffered writer; `flush` before the process may die. */
 export class Journal<Line> {
   readonly #fd: number;
@@ -55,7 +59,7 @@ export class Journal<Line> {
     this.#fd = openSync(path, 'a');
   }
 
-  /** Adds when it was, wall ms: for people who look for the cause of something. */
+  /** Adds when it was. */
   write(line: Line): void {
     this.#lines.push(JSON.stringify({ ...line, at: Date.now() }));
     if (this.#lines.length >= 1_000) this.flush();
@@ -74,8 +78,8 @@ export class Journal<Line> {
 }
 
 /** Piece by piece: a long campaign's journal is longer than a string may be. */
-export function readJournal<Line>(path: string): Line[] {
-  const lines: Line[] = [];
+export function readJournal<Line>(path: string): Dated<Line>[] {
+  const lines: Dated<Line>[] = [];
   const fd = openSync(path, 'r');
   try {
     const piece = Buffer.alloc(1 << 20);
@@ -84,7 +88,7 @@ export function readJournal<Line>(path: string): Line[] {
     for (let size = readSync(fd, piece); size > 0; size = readSync(fd, piece)) {
       const texts = (rest + decoder.write(piece.subarray(0, size))).split('\n');
       rest = texts.pop() ?? '';
-      for (const text of texts) lines.push(JSON.parse(text) as Line);
+      for (const text of texts) lines.push(JSON.parse(text) as Dated<Line>);
     }
     return lines;
   } finally {

@@ -24,6 +24,8 @@ export interface ReceiverOptions {
   readonly ackEveryMs?: number;
   readonly journal: Journal<ReceiverLine>;
   readonly retryMs?: number;
+  /** Comes back when the server said that it may (native), and the later the more often it was in vain. */
+  readonly patient?: boolean;
 }
 
 const OP = {
@@ -39,6 +41,8 @@ const OP = {
 };
 /** Well below the idle limit of five minutes. */
 const HEARTBEAT_MS = 60_000;
+/** The longest that a patient one waits by itself. */
+const PATIENCE_MS = 5_000;
 let connections = 0;
 
 export class RawReceiver {
@@ -51,6 +55,9 @@ export class RawReceiver {
   #ws: WebSocket | undefined;
   #rest: Buffer = Buffer.alloc(0);
   #c = 0;
+  /** The address that was dialled, and when. */
+  #to = '';
+  #dialledAt = 0;
   #position: string | undefined;
   /** In the logs of rooms and of broadcasts. */
   readonly #positions = new Map<string, string>();
@@ -59,6 +66,7 @@ export class RawReceiver {
   #heartbeat: NodeJS.Timeout | undefined;
   #authenticated = false;
   #why = '';
+  #inVain = 0;
 
   constructor(options: ReceiverOptions) {
     this.options = options;
@@ -66,6 +74,11 @@ export class RawReceiver {
 
   get open(): boolean {
     return this.#authenticated;
+  }
+
+  /** It has dialled, and waits to be let in. */
+  get dialling(): boolean {
+    return !this.#authenticated && (this.#socket !== undefined || this.#ws !== undefined);
   }
 
   /** It is to be connected: it was started, and not stopped since. */
@@ -105,6 +118,8 @@ export class RawReceiver {
     this.#rest = Buffer.alloc(0);
     this.#authenticated = false;
     this.#why = '';
+    this.#to = address[this.options.transport];
+    this.#dialledAt = performance.now();
     if (this.options.transport === 'tcp') {
       const [host = '127.0.0.1', port = '0'] = address.tcp.split(':');
       const socket = connect({ host, port: Number(port), noDelay: true });
@@ -228,9 +243,11 @@ export class RawReceiver {
   #opened(body: Buffer): void {
     const { journal, who, dialect } = this.options;
     this.#authenticated = true;
+    this.#inVain = 0;
     this.opened++;
     this.#heartbeat = setInterval(() => this.#sendHeartbeat(), HEARTBEAT_MS).unref();
-    journal.write({ ev: 'open', c: this.#c, who });
+    const tookMs = Math.round(performance.now() - this.#dialledAt);
+    journal.write({ ev: 'open', c: this.#c, who, to: this.#to, tookMs });
     if (dialect !== 'native') return;
     this.#acked = undefined;
     const { rooms, all } = JSON.parse(body.toString('utf8')) as {
@@ -271,6 +288,15 @@ export class RawReceiver {
     if (this.#stopped) return;
     setTimeout(() => {
       if (!this.#stopped && this.#socket === undefined && this.#ws === undefined) this.#dial();
-    }, this.options.retryMs ?? 50).unref();
+    }, this.#pauseMs()).unref();
+  }
+
+  #pauseMs(): number {
+    const { retryMs = 50, patient = false } = this.options;
+    if (!patient) return retryMs;
+    const [, min, max] = /"reconnect":\{"minMs":(\d+),"maxMs":(\d+)\}/.exec(this.#why) ?? [];
+    if (max !== undefined) return Number(min) + Math.random() * (Number(max) - Number(min));
+    const most = Math.min(PATIENCE_MS, retryMs * 2 ** this.#inVain++);
+    return most / 2 + (Math.random() * most) / 2;
   }
 }

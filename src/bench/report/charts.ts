@@ -83,17 +83,20 @@ function messageCharts(result: BenchResult, compared: BenchResult | undefined): 
 }
 
 function connectChart(result: BenchResult, compared: BenchResult | undefined): Chart | undefined {
+  const broke = (result.breaks?.connections ?? 0) > 0;
+  const moving = result.plan.churn > 0 || result.plan.mode === 'connect' || broke;
   return linesOf(result, compared, {
     id: 'connect',
     title: 'Connections',
-    note: 'Open and authenticated, and how many more each second.',
+    note: 'Open and authenticated, and how many more each second; those that broke and are not back.',
     unit: 'count',
     rightUnit: 'perSecond',
     fromStart: true,
-    when: ({ phase }) => phase === 'connect' || result.plan.churn > 0 || result.plan.mode === 'connect',
+    when: ({ phase }) => phase === 'connect' || moving,
     series: [
       { label: 'open', colour: 1, of: ({ open }) => open, fill: true, overlaid: true },
       { label: 'more a second', colour: 2, of: ({ open }) => open, rate: true, right: true },
+      ...(broke ? [{ label: 'away', colour: 5, of: ({ away }: BenchSample) => away }] : []),
     ],
   });
 }

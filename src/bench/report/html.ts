@@ -12,6 +12,7 @@ import type { Chart, HeatMap } from './drawing.js';
 import { html, jsonFor, Markup } from './markup.js';
 import {
   assertions,
+  breaks,
   circumstances,
   comparison,
   head,
@@ -62,7 +63,7 @@ export function htmlReport(result: BenchResult, compared?: BenchResult): string 
 <main>
 ${head(result)}
 ${tiles(result)}
-<div class="pair"><div class="stack">${assertions(result)}${integrity(result)}</div>${trust(result)}</div>
+<div class="pair"><div class="stack">${assertions(result)}${integrity(result)}${breaks(result)}</div>${trust(result)}</div>
 <div class="pair"><div class="stack">${messages(result)}${times(result)}</div><div class="stack">${work(result)}${reasons(result)}</div></div>
 ${compared === undefined ? '' : comparison(compared, compareRuns(compared, result))}
 <h2>Over time</h2>

@@ -176,6 +176,25 @@ export function integrity(result: BenchResult): Markup {
   return html`<section class="box"><h3>Integrity</h3>${counts}</section>`;
 }
 
+/** Connections that broke and came back; nothing when none did. */
+export function breaks({ breaks: all, plan }: BenchResult): Markup {
+  if (all === null || all.connections === 0) return html``;
+  const rows: Row[] = [
+    ['connections that broke', count(all.connections)],
+    ...byReason(all.causes).map(([reason, times]): Row => [`times: ${reason}`, count(times)]),
+    ['times that one came back', count(all.returned)],
+    ...(all.away > 0 ? [['not back at the end', count(all.away)] as const] : []),
+    ...byReason(all.retries).map(([reason, times]): Row => [`dialled for nothing: ${reason}`, count(times)]),
+    ['away, p50', time(all.awayMs.p50)],
+    ['away, p99', time(all.awayMs.p99)],
+    ['away, longest', time(all.awayMs.max)],
+    ['delivered after a return', count(all.resumed)],
+    plan.dialect === 'native' ? ['told as gap', count(all.gapped)] : ['missed while away', count(all.missed)],
+    ['lost', count(all.lost)],
+  ];
+  return html`<section class="box"><h3>Connections that broke</h3>${table(['', ''], rows)}</section>`;
+}
+
 /** Ours and bare sockets of the same run. */
 export function work({ reference, server, connections }: BenchResult): Markup {
   if (reference === null) return html``;

@@ -60,7 +60,7 @@ export function resultLines(result: BenchResult, exit: number = exitStatus(resul
     ...(client.saturated.is ? [`▲ The harness was the bottleneck: ${client.saturated.reasons.join('; ')}.`] : []),
     ...(cutShort === null ? [] : [`▲ Cut short: ${cutShort}. The figures are of what there was until then.`]),
     `RESULT   ${head.join(' · ')}`,
-    ...(result.offered > 0 ? messageLines(result) : []),
+    ...(result.offered > 0 ? messageLines(result) : breakLines(result)),
     ...(http === null
       ? []
       : [
@@ -113,11 +113,32 @@ function messageLines(result: BenchResult): readonly string[] {
     row('load', load.join('   ')),
     row('integrity', integrity.join(' · ')),
     row('', `audited: ${auditOf(result)}`),
+    ...breakLines(result),
     ...(excuse.length === 0 ? [] : [row('', `as wanted: ${excuse.join(', ')}`)]),
     ...(latencies.length === 0
       ? []
       : [row('latency', `${percentiles(result.latencyMs)}  from when due, not when sent`)]),
   ];
+}
+
+/** Connections that broke; nothing when none did. */
+function breakLines({ breaks, plan }: BenchResult): readonly string[] {
+  if (breaks === null || breaks.connections === 0) return [];
+  const { connections, causes, returned, away, retries, awayMs, resumed, gapped, missed, lost } = breaks;
+  const reasons = (counts: typeof causes) => byReason(counts).map(([reason, times]) => `${reason} ${count(times)}`);
+  const broke = [
+    `${counted(connections, 'connection', 'connections')} broke (${reasons(causes).join(', ')})`,
+    `${count(returned)} returns`,
+    ...(away > 0 ? [`${count(away)} still away`] : []),
+    `away p50 ${time(awayMs.p50)}  p99 ${time(awayMs.p99)}  max ${time(awayMs.max)}`,
+  ];
+  const became = [
+    `${count(resumed)} delivered after a return`,
+    plan.dialect === 'native' ? `told as gap ${count(gapped)}` : `missed while away ${count(missed)}`,
+    `lost ${count(lost)}`,
+    ...(Object.keys(retries).length === 0 ? [] : [`dials for nothing: ${reasons(retries).join(', ')}`]),
+  ];
+  return [row('breaks', broke.join(' · ')), row('', became.join(' · '))];
 }
 
 function percentiles({ p50, p90, p99, p999, max }: Percentiles): string {

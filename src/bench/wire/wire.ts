@@ -16,6 +16,10 @@ export interface Identity {
   readonly token: string;
   /** Where it wants to be; undefined: where its token or the server puts it. */
   readonly room: string | undefined;
+  /** Where it goes on, in its own log, in its room, and in the log of all; absent: where a new one begins. Native. */
+  readonly cursor?: MessageId | undefined;
+  readonly since?: MessageId | undefined;
+  readonly all?: MessageId | undefined;
 }
 
 /** The bytes of one dialect over one transport. */
@@ -59,10 +63,13 @@ export function wireOf(
   };
 }
 
-function authBody(dialect: BenchDialect, { user, token, room }: Identity): Uint8Array {
+function authBody(dialect: BenchDialect, identity: Identity): Uint8Array {
+  const { user, token, room } = identity;
   if (dialect === 'imgo') return encodeText(token);
   if (dialect === 'native') {
-    return encodeNativeAuth({ token, rooms: room === undefined ? undefined : new Map([[room as RoomId, undefined]]) });
+    const { cursor, since, all } = identity;
+    const rooms = room === undefined ? undefined : new Map([[room as RoomId, since]]);
+    return encodeNativeAuth({ token, rooms, cursor, all });
   }
   const stated = { mid: user, accepts: ACCEPTS, ...(room === undefined ? {} : { room }) };
   return encodeGoimAuth(token === '' ? stated : { ...stated, token });

@@ -86,6 +86,10 @@ export const benchFlags = {
     helpValue: 'URL',
     summary: 'where its clients connect, if not to the usual port: tcp://HOST:PORT, ws://HOST:PORT/sub; repeatable',
   }),
+  'no-reconnect': Flags.boolean({
+    ...RUNNING,
+    summary: 'connections that break stay away; otherwise they come back and resume',
+  }),
   yes: Flags.boolean({ ...RUNNING, summary: 'do aim at a server that is not on this machine' }),
   assert: Flags.string({
     ...RESULT,

@@ -67,6 +67,7 @@ export function readBenchOptions(flags: BenchFlags): AskedOptions {
     workers: text('workers') === 'auto' ? 'auto' : countOf('workers', text('workers'), ' or auto'),
     perProcess: countOf('per-process', text('per-process')),
     addresses: addressesOf(text('addresses')),
+    reconnect: flags.server !== undefined && flags['no-reconnect'] !== true,
     settings: flags.set ?? [],
   };
   if (asked.connections !== 'max' && asked.rooms > asked.connections) {
@@ -79,6 +80,7 @@ export function readBenchOptions(flags: BenchFlags): AskedOptions {
 function refuseMisplaced(flags: BenchFlags): void {
   if (flags.server === undefined) {
     if (flags.clients !== undefined) throw wrong('--clients is for a running server: add --server URL.');
+    if (flags['no-reconnect'] === true) throw wrong('--no-reconnect is for a running server: add --server URL.');
     return;
   }
   for (const flag of ['workers', 'store', 'window', 'set'] as const) {

@@ -155,9 +155,18 @@ function keep(series: number[], value: number): void {
   if (series.length > KEPT) series.shift();
 }
 
-function errorsOf({ failed, refused, unknown, fanOut }: BenchSample): readonly (readonly [string, number])[] {
+function errorsOf({
+  failed,
+  away,
+  broke,
+  refused,
+  unknown,
+  fanOut,
+}: BenchSample): readonly (readonly [string, number])[] {
   const all: [string, number][] = [
     ...Object.entries(failed),
+    ['broke', broke],
+    ['away', away],
     ['push refused', refused],
     ['push unknown', unknown],
     ...Object.entries(fanOut.reasons).map(([reason, n]): [string, number] => [`server: ${reason}`, n]),

@@ -7,6 +7,7 @@ import type { Config, KafkaConfig } from '../config.js';
 import { createKafkaQueue, type KafkaQueue } from '../queue/kafka.js';
 import type { TopicIdentity } from '../queue/queue.js';
 import { createRedisRegistry } from '../router/redis.js';
+import type { Registry } from '../router/registry.js';
 import type { BucketsOptions } from '../store/buckets.js';
 import { connectRedis, type RedisLink } from '../store/redis/connect.js';
 import { openHistory } from '../store/redis/history.js';
@@ -46,7 +47,7 @@ export async function openApart(
   opened(() => watch[Symbol.dispose]());
   const prefix = `${redis.prefix}:`;
   const registry = createRedisRegistry({ link, prefix, leaseMs });
-  const { queue, store } = await reach(options, () => openQueue(kafka, { ...options, link, watch, prefix }));
+  const { queue, store } = await reach(options, () => openQueue(kafka, { ...options, link, watch, prefix, registry }));
   opened(() => store.buckets[Symbol.asyncDispose]());
   opened(() => queue[Symbol.asyncDispose]());
   for (const warning of [...watch.warnings, ...queue.warnings]) log.warn({ warning }, 'not as it should be');
@@ -64,6 +65,7 @@ interface QueueParts extends ApartOptions {
   readonly link: RedisLink;
   readonly watch: RedisWatch;
   readonly prefix: string;
+  readonly registry: Registry;
 }
 
 /** The queue asks the store which epoch its topic has, and the store is opened with the answer. */
@@ -71,7 +73,7 @@ async function openQueue(
   kafka: KafkaConfig,
   parts: QueueParts,
 ): Promise<{ readonly queue: KafkaQueue; readonly store: RedisStore }> {
-  const { clock, log, link, watch, prefix, buckets, queueBytes, name } = parts;
+  const { clock, log, link, watch, prefix, registry, buckets, queueBytes, name } = parts;
   const { topic, partitions, replication, create, group, acceptTopic } = kafka;
   let store: RedisStore | undefined;
   const opened = (): RedisStore => {
@@ -92,6 +94,14 @@ async function openQueue(
     answers: {
       marks: (asked) => opened().buckets.marks(asked),
       keyUses: (asked) => opened().buckets.keyUses(asked),
+    },
+    async gap({ partition, buckets: lost, upTo }) {
+      const logs = await opened().lose(lost, upTo);
+      for (const comet of await registry.comets()) await registry.markResync(comet.node, comet.incarnation);
+      log.error(
+        { partition, logs, upTo },
+        'Kafka deleted messages before they were applied: their readers are told a gap',
+      );
     },
     onAlarm: (alarm) => log.error({ alarm }, 'the queue needs its operator'),
     log,

@@ -7,8 +7,9 @@ import type { Logger } from 'pino';
 import { ImgoError } from '../../protocol/errors.js';
 import type { NodeId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
-import { LeaseKeeper } from '../comet/lease.js';
+import { LeaseKeeper, RENEWAL } from '../comet/lease.js';
 import type { ClusterConfig, Config } from '../config.js';
+import { Failures } from '../failures.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { Peer } from '../rpc/admission.js';
 import type { LeaseService } from '../rpc/calls.js';
@@ -49,10 +50,7 @@ export interface Cluster {
   /** The registry, or what a logic offers of it: joining also settles who may dial this node. */
   readonly lease: LeaseService;
   /** For processes without a comet, which holds its own: joins and renews. Resolves when it has joined. */
-  hold(events: {
-    readonly taken: (holder: NodeRecord) => void;
-    readonly failed: (error: unknown) => void;
-  }): Promise<Undo>;
+  hold(taken: (holder: NodeRecord) => void): Promise<Undo>;
 }
 
 /** Listens for other nodes. @throws ImgoError cluster_key_invalid, file_unreadable, port_in_use, listen_refused */
@@ -91,13 +89,14 @@ export async function enterCluster(parts: ClusterParts, opened: (close: Undo) =>
     nodes,
     logics,
     lease,
-    async hold({ taken, failed }) {
+    async hold(taken) {
+      const failures = new Failures(clock, log, RENEWAL);
       const keeper = new LeaseKeeper(lease, clock, { node, version, address, roles }, RENEW_MS, {
-        held: () => undefined,
+        held: () => failures.over(),
         rejoined: async () => log.warn({ node }, 'this node had lost its place in the registry, and has joined again'),
         resync: async () => undefined,
         taken,
-        failed,
+        failed: (error) => failures.report(error),
       });
       await keeper.join();
       keeper.start();

@@ -3,8 +3,8 @@
 import type { Logger } from 'pino';
 import type { NodeId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
+import { Failures } from '../failures.js';
 import type { Engines } from './engine-set.js';
-import { Failures } from './failures.js';
 
 const MAINTAIN_MS = 1_000;
 const CREDENTIALS_KEPT_MS = 30 * 86_400_000;
@@ -16,7 +16,7 @@ export function keepUp(
   log: Logger,
   alone: boolean,
 ): ReturnType<Clock['every']> {
-  const failures = new Failures(clock, log, 'upkeep of the store failed; it is tried again');
+  const failures = new Failures(clock, log, 'upkeep of the store');
   let busy = false;
   let turns = 0;
   /** Comets whose sessions were given up, by the incarnation that is kept. */

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { DISCONNECT } from '../../protocol/disconnect.js';
 import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
 import { type Clock, pause, type Timer } from '../clock.js';
+import { Failures } from '../failures.js';
 import type { EventHub } from '../observe/hub.js';
 import { TraceStore } from '../observe/traces.js';
 import type { NodeRecord, Role } from '../router/registry.js';
@@ -13,7 +14,7 @@ import type { CometService, LogicService } from '../rpc/services.js';
 import { CometCore, type Turns } from './core.js';
 import { Drain } from './drain.js';
 import { handleFrame, handleText } from './inbound.js';
-import { LeaseKeeper } from './lease.js';
+import { LeaseKeeper, RENEWAL } from './lease.js';
 import { type CometAddresses, Listeners, type ListenPorts } from './listeners.js';
 import type { CometOptions } from './options.js';
 import { rejoin, rereadHeads, revalidateAll } from './rejoin.js';
@@ -104,12 +105,16 @@ class CometRole implements Comet {
       hub: parts.hub,
       traces: parts.traces ?? new TraceStore(clock, node),
     });
+    const failures = new Failures(clock, log, RENEWAL);
     this.#lease = new LeaseKeeper(registry, clock, { node, version, address, roles }, renewMs, {
-      held: ({ incarnation, holdsMs }, sentAt) => this.#held(incarnation, holdsMs, sentAt),
+      held: ({ incarnation, holdsMs }, sentAt) => {
+        failures.over();
+        this.#held(incarnation, holdsMs, sentAt);
+      },
       rejoined: async () => this.#rejoined(),
       taken: (holder) => this.#taken(holder),
       resync: () => this.service.resync(),
-      failed: (error) => log.warn({ error: String(error) }, 'the lease could not be renewed; it is tried again'),
+      failed: (error) => failures.report(error),
     });
     this.#listeners = new Listeners(this.#core, (alarm) =>
       log.warn(

@@ -28,6 +28,8 @@ export interface NodeIdentity {
 }
 
 const LEAVE_MS = 2_000;
+/** What the log calls it. */
+export const RENEWAL = 'renewing the lease';
 
 /** Holds a lease until it is left. */
 export class LeaseKeeper {

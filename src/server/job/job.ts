@@ -30,8 +30,9 @@ export interface JobOptions {
   readonly deadLetter?: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
   /** Who is told what is applied and notified, if anybody. */
   readonly hub?: EventHub | undefined;
-  /** The cause of a batch that comes again. */
+  /** The cause of a batch that comes again; and that one was applied. */
   readonly onFailure?: (cause: unknown) => void;
+  readonly onApplied?: () => void;
   /** Where steps of messages that are traced are noted. */
   readonly traces?: TraceStore;
 }
@@ -76,6 +77,7 @@ export function createJob(options: JobOptions): Job {
       applier.sought(applied);
       return applied.seek;
     }
+    options.onApplied?.();
     batch.applied(applied.outcomes);
     traces?.applied(batch.records, applied.outcomes);
     countOutcomes(applied.outcomes);

@@ -43,6 +43,9 @@ export function createRedisRegistry(options: RedisRegistryOptions): RedisRegistr
 class RegistryInRedis implements RedisRegistry {
   readonly #options: RedisRegistryOptions;
   readonly #keys: readonly string[];
+  #asked: { readonly turn: number; readonly answer: Promise<readonly NodeRecord[]> } | undefined;
+  /** As last answered. Most answers are the same. */
+  #seen: { readonly packed: Buffer; readonly nodes: readonly NodeRecord[] } | undefined;
 
   constructor(options: RedisRegistryOptions) {
     this.#options = options;
@@ -68,9 +71,20 @@ class RegistryInRedis implements RedisRegistry {
     await this.#run(scripts.LEAVE, node, incarnation);
   }
 
-  async nodes(): Promise<readonly NodeRecord[]> {
-    const nodes: PackedNode[] = unpackr.unpack((await this.#run(scripts.NODES)) as Buffer);
-    return nodes.map(nodeOf).sort((a, b) => (a.node < b.node ? -1 : 1));
+  /** A job asks for every batch, after it was applied: those that are answered together share a question. */
+  nodes(): Promise<readonly NodeRecord[]> {
+    const { turn } = this.#options.link;
+    if (this.#asked?.turn !== turn) this.#asked = { turn, answer: this.#askNodes() };
+    return this.#asked.answer;
+  }
+
+  async #askNodes(): Promise<readonly NodeRecord[]> {
+    const packed = (await this.#run(scripts.NODES)) as Buffer;
+    if (this.#seen?.packed.equals(packed) !== true) {
+      const nodes: PackedNode[] = unpackr.unpack(packed);
+      this.#seen = { packed, nodes: nodes.map(nodeOf).sort((a, b) => (a.node < b.node ? -1 : 1)) };
+    }
+    return this.#seen.nodes;
   }
 
   async addRoom(lease: Lease, room: RoomId, seq: number): Promise<void> {

@@ -170,7 +170,8 @@ export class Link {
     if (!this.#corked) {
       this.#corked = true;
       this.#socket.cork();
-      process.nextTick(() => {
+      // A write costs more than the frames that it carries.
+      this.#clock.soon(() => {
         this.#corked = false;
         this.#socket.uncork();
       });

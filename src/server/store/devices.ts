@@ -28,13 +28,16 @@ export interface ForgottenDevice {
 /** All devices of one log. */
 export interface DeviceSet {
   devices: DeviceMark[];
-  forgotten: ForgottenDevice[];
+  forgotten: readonly ForgottenDevice[];
   /** Where a device starts that was forgotten so long ago that even its hash is gone. */
   forgottenFloor: MessageId | undefined;
 }
 
+/** Nearly every log's: one for all. */
+const NONE: readonly ForgottenDevice[] = Object.freeze([]);
+
 export function emptyDevices(): DeviceSet {
-  return { devices: [], forgotten: [], forgottenFloor: undefined };
+  return { devices: [], forgotten: NONE, forgottenFloor: undefined };
 }
 
 export function findDevice(set: DeviceSet, device: DeviceKey): DeviceMark | undefined {
@@ -135,9 +138,10 @@ function forgetExcess(set: DeviceSet, context: OpenContext): number {
     const idle = others.filter((mark) => !context.isOpen(mark.device));
     const oldest = (idle.length > 0 ? idle : others).reduce((a, b) => (b.lastSeen < a.lastSeen ? b : a));
     set.devices.splice(set.devices.indexOf(oldest), 1);
-    set.forgotten.push({ hash: fnv1a(oldest.device), cursor: oldest.cursor });
+    const known = [...set.forgotten, { hash: fnv1a(oldest.device), cursor: oldest.cursor }];
     forgotten += 1;
-    const gone = set.forgotten.length > FORGOTTEN_KEPT ? set.forgotten.shift() : undefined;
+    const gone = known.length > FORGOTTEN_KEPT ? known.shift() : undefined;
+    set.forgotten = known;
     if (gone !== undefined) {
       set.forgottenFloor = set.forgottenFloor === undefined ? gone.cursor : minId(set.forgottenFloor, gone.cursor);
     }
@@ -149,6 +153,7 @@ function takeForgotten(set: DeviceSet, device: DeviceKey): MessageId | undefined
   const hash = fnv1a(device);
   const at = set.forgotten.findIndex((one) => one.hash === hash);
   if (at < 0) return set.forgottenFloor;
-  const [found] = set.forgotten.splice(at, 1);
+  const found = set.forgotten[at];
+  set.forgotten = set.forgotten.filter((one) => one !== found);
   return found?.cursor;
 }

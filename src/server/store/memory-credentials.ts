@@ -8,10 +8,14 @@ export function createMemoryCredentials(): Credentials {
   return new MemoryCredentials();
 }
 
+/** A million tokens without rooms share it. */
+const NO_ROOMS: readonly string[] = Object.freeze([]);
+
 class MemoryCredentials implements Credentials {
   readonly #tokens = new Map<string, TokenRecord>();
   readonly #byId = new Map<TokenId, TokenRecord>();
-  readonly #byUser = new Map<UserId, Set<TokenRecord>>();
+  /** One, or several. */
+  readonly #byUser = new Map<UserId, TokenRecord | Set<TokenRecord>>();
   readonly #keys = new Map<string, KeyRecord>();
   readonly #kicked = new Map<SessionId, number>();
 
@@ -33,7 +37,7 @@ class MemoryCredentials implements Credentials {
     readonly user?: UserId;
   }): Promise<readonly TokenRecord[]> {
     const { after, limit, user } = page;
-    const source = user === undefined ? this.#byId.values() : (this.#byUser.get(user) ?? []);
+    const source = user === undefined ? this.#byId.values() : this.#ofUser(user);
     const found = [...source].filter((token) => after === undefined || token.id > after);
     return found.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
   }
@@ -43,7 +47,7 @@ class MemoryCredentials implements Credentials {
     at: number,
   ): Promise<readonly TokenRecord[]> {
     const one = 'id' in which ? this.#byId.get(which.id) : undefined;
-    const found = 'user' in which ? [...(this.#byUser.get(which.user) ?? [])] : one === undefined ? [] : [one];
+    const found = 'user' in which ? [...this.#ofUser(which.user)] : one === undefined ? [] : [one];
     found.sort((a, b) => (a.id < b.id ? -1 : 1));
     return found.map((token) => {
       if (token.revokedAt !== undefined) return token;
@@ -94,7 +98,8 @@ class MemoryCredentials implements Credentials {
     for (const [session, at] of this.#kicked) if (at < before) this.#kicked.delete(session);
   }
 
-  #put(token: TokenRecord): void {
+  #put(given: TokenRecord): void {
+    const token = given.rooms.length === 0 ? { ...given, rooms: NO_ROOMS } : given;
     const old = this.#tokens.get(token.hash);
     if (old !== undefined) this.#drop(old);
     const sameId = this.#byId.get(token.id);
@@ -102,15 +107,23 @@ class MemoryCredentials implements Credentials {
     this.#tokens.set(token.hash, token);
     this.#byId.set(token.id, token);
     const ofUser = this.#byUser.get(token.user);
-    if (ofUser === undefined) this.#byUser.set(token.user, new Set([token]));
-    else ofUser.add(token);
+    if (ofUser === undefined) this.#byUser.set(token.user, token);
+    else if (ofUser instanceof Set) ofUser.add(token);
+    else this.#byUser.set(token.user, new Set([ofUser, token]));
   }
 
   #drop(token: TokenRecord): void {
     this.#tokens.delete(token.hash);
     this.#byId.delete(token.id);
     const ofUser = this.#byUser.get(token.user);
-    ofUser?.delete(token);
-    if (ofUser?.size === 0) this.#byUser.delete(token.user);
+    if (ofUser instanceof Set) {
+      ofUser.delete(token);
+      if (ofUser.size === 0) this.#byUser.delete(token.user);
+    } else if (ofUser === token) this.#byUser.delete(token.user);
+  }
+
+  #ofUser(user: UserId): Iterable<TokenRecord> {
+    const tokens = this.#byUser.get(user);
+    return tokens === undefined ? [] : tokens instanceof Set ? tokens : [tokens];
   }
 }

@@ -3,6 +3,7 @@
  * epoch of the queue's topic (redis/history.ts). Keys: a bucket's have the hash tag {b0} to {b1023}, everything else is in
  * slots of its own, so it runs on one server, behind Sentinels and on a cluster alike.
  */
+import { type MessageId, ZERO_ID } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
 import type { Buckets, BucketsOptions } from './buckets.js';
 import { BUCKETS } from './buckets.js';
@@ -11,6 +12,7 @@ import { RedisBuckets } from './redis/buckets.js';
 import type { RedisLink } from './redis/connect.js';
 import { StoreContext } from './redis/context.js';
 import { RedisCredentials } from './redis/credentials.js';
+import { passOver } from './redis/loss.js';
 import { IdempotencyRoom, Upkeep, type UpkeepSteps } from './redis/upkeep.js';
 import type { RedisWatch } from './redis/watch.js';
 
@@ -31,6 +33,11 @@ export interface RedisStoreOptions {
 export interface RedisStore {
   readonly buckets: Buckets;
   readonly credentials: Credentials;
+  /**
+   * What was accepted for logs of these buckets, up to `upTo`, and not applied yet, will never be: readers are told a gap,
+   * and the marks move over it. Resolves with how many logs it was.
+   */
+  lose(buckets: readonly number[], upTo: MessageId): Promise<number>;
 }
 
 /** Reads what idempotency keys take, and is ready. The connection and the watch stay the caller's. */
@@ -40,5 +47,10 @@ export async function openRedisStore(parts: RedisStoreOptions): Promise<RedisSto
   const upkeep = new Upkeep(context, room, parts.upkeep);
   await upkeep.tidy(BUCKETS);
   const buckets = new RedisBuckets({ context, room, upkeep, memory: () => parts.watch.health() });
-  return { buckets, credentials: new RedisCredentials(parts.link, parts.prefix) };
+  const lose = async (lost: readonly number[], upTo: MessageId): Promise<number> => {
+    const logs = await passOver(context, lost, upTo);
+    await buckets.apply(lost.map((bucket) => ({ bucket, lastSeen: ZERO_ID, records: [], upTo })));
+    return logs;
+  };
+  return { buckets, credentials: new RedisCredentials(parts.link, parts.prefix), lose };
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { aimOf, membersOf, roomOf } from '../../../src/bench/aims.js';
-import { audit } from '../../../src/bench/audit.js';
+import { audit as auditOf, type Received } from '../../../src/bench/audit.js';
 import { Fate } from '../../../src/bench/clients.js';
 import type { ReceiverSetup } from '../../../src/bench/messages.js';
 import type { BenchMode } from '../../../src/bench/options.js';
@@ -37,6 +37,7 @@ function setupOf(mode: BenchMode, more: Partial<ReceiverSetup> = {}): ReceiverSe
     mostUnderWay: 1,
     churn: 0,
     slow: 0,
+    reconnect: false,
     reportMs: 1_000,
     turnMs: 0,
     ...more,
@@ -52,14 +53,26 @@ function isFor(setup: ReceiverSetup, n: number, index: number): boolean {
 }
 
 /** What the connections of a process would have counted when these came. */
-function received(setup: ReceiverSetup, sequences: readonly (readonly number[])[], fates: readonly number[] = []) {
+function received(
+  setup: ReceiverSetup,
+  sequences: readonly (readonly number[])[],
+  fates: readonly number[] = [],
+  broken: Received['broken'] = new Map(),
+): Received {
   const fold = (mark: number, n: number) => (Math.imul(mark, factorOf(setup.ordered)) + fingerprintOf(n)) | 0;
   return {
     counts: Uint32Array.from(sequences, ({ length }) => length),
     marks: Int32Array.from(sequences, (numbers) => numbers.reduce(fold, 0)),
     fates: Uint8Array.from(sequences, (_, index) => Fate.OPENED | (fates[index] ?? 0)),
     sequences: new Map([...sequences.entries()].filter(([index]) => (setup.first + index) % setup.sampleEvery === 0)),
+    broken,
   };
+}
+
+function audit(setup: ReceiverSetup, accepted: Uint32Array, unknown: Uint32Array, parts: Received) {
+  // Message n is entry n of its log.
+  const ids = { epochs: new Uint32Array(accepted.length).fill(1), ns: Float64Array.from(accepted) };
+  return auditOf(setup, { accepted, unknown, ids }, parts);
 }
 
 const numbers = (to: number) => Uint32Array.from({ length: to }, (_, at) => at + 1);
@@ -147,6 +160,82 @@ test('who was made to leave or to be slow is excused for what was missed, and it
     duplicates: 0,
     excused: { churned: 2, slow: 1, missed: 3, repeated: 1 },
     byNumber: 17,
+  });
+});
+
+const id = (n: number) => ({ epoch: 1, n });
+
+test('who broke and was told what is gone has lost only the rest', () => {
+  const setup = setupOf('all', { dialect: 'native' });
+  const sequences = Array.from({ length: 20 }, () => [1, 2, 3, 4, 5, 6]);
+  // Of the sample, of which each number is known, and not of it.
+  for (const index of [2, 3]) sequences[index] = [1, 2, 6];
+  sequences[4] = [1, 2, 3, 4, 5];
+  const fates = [0, 0, Fate.BROKEN | Fate.GAPPED, Fate.BROKEN | Fate.GAPPED, Fate.BROKEN, Fate.BROKEN];
+  const gaps = [
+    { log: 'all', after: id(2), upTo: id(4) },
+    { log: 'room', after: id(0), upTo: id(9) },
+  ] as const;
+  const away = [[1, 6]] as const;
+  const broken = new Map([2, 3, 4, 5].map((index) => [index, { away, gaps: index < 4 ? gaps : [] }]));
+  expect(audit(setup, numbers(6), none, received(setup, sequences, fates, broken))).toMatchObject({
+    lost: 3,
+    lostInGaps: 0,
+    duplicates: 0,
+    outOfOrder: 0,
+    broken: { connections: 4, gapped: 4, missed: 0, lost: 3 },
+    // All but those three that do not have all.
+    byNumber: 17,
+  });
+});
+
+test('a gap that covers what is there nevertheless takes nothing from what is lost', () => {
+  const setup = setupOf('all', { dialect: 'native' });
+  const sequences = Array.from({ length: 20 }, () => [1, 2, 3]);
+  sequences[2] = [1, 2];
+  const broken = new Map([[2, { away: [], gaps: [{ log: 'all', after: id(0), upTo: id(2) }] as const }]]);
+  expect(audit(setup, numbers(3), none, received(setup, sequences, [0, 0, Fate.BROKEN], broken))).toMatchObject({
+    lost: 1,
+    broken: { connections: 1, gapped: 0, lost: 1 },
+  });
+});
+
+test.each(MODES)('%s: who broke and cannot resume missed what was sent meanwhile, and has lost the rest', (mode) => {
+  const setup = setupOf(mode, { rooms: 2 });
+  const due = Array.from({ length: 20 }, (_, index) => Array.from(numbers(200)).filter((n) => isFor(setup, n, index)));
+  const gone = (index: number, n: number) => (n > 60 && n <= 90) || (index === 7 && n > 190);
+  const parts = [6, 7].map((index) => [index, { away: [[55, 90]] as const, gaps: [] }] as const);
+  const sequences = due.map((sent, index) => (index < 6 || index > 7 ? sent : sent.filter((n) => !gone(index, n))));
+  const count = (of: (index: number, n: number) => boolean) =>
+    [6, 7].reduce((sum, index) => sum + (due[index] ?? []).filter((n) => of(index, n)).length, 0);
+  const lost = count((index, n) => index === 7 && n > 190);
+  const fates = [0, 0, 0, 0, 0, 0, Fate.BROKEN, Fate.BROKEN];
+  // What may be missed is a bound where single numbers are not known: four of its window came, and are not counted twice.
+  const bound = (index: number) => (due[index] ?? []).filter((n) => n >= 55 && n <= 90).length;
+  const found = audit(setup, numbers(200), none, received(setup, sequences, fates, new Map(parts)));
+  expect(found.lost + found.broken.missed).toBe(count(gone));
+  expect(found.broken).toMatchObject({ connections: 2, gapped: 0, lost: found.lost });
+  expect(found.broken.missed).toBeLessThanOrEqual(bound(6) + bound(7));
+  expect(found.lost).toBeLessThanOrEqual(lost);
+  // 10 + 6 is of the sample: there the two are told apart exactly.
+  const exact = received(setup, sequences, fates, new Map(parts));
+  const all = audit({ ...setup, sampleEvery: 1 }, numbers(200), none, {
+    ...exact,
+    sequences: new Map(sequences.entries()),
+  });
+  expect([all.lost, all.broken.missed]).toEqual([lost, count(gone) - lost]);
+});
+
+test('who broke, resumed and has all is compared by its mark like the others', () => {
+  const setup = setupOf('all', { dialect: 'native' });
+  const sequences = Array.from({ length: 20 }, () => [1, 2, 3, 4]);
+  sequences[3] = [1, 2, 2, 4];
+  const fates = [0, 0, 0, Fate.BROKEN];
+  const broken = new Map([[3, { away: [], gaps: [] }]]);
+  expect(audit(setup, numbers(4), none, received(setup, sequences, fates, broken))).toMatchObject({
+    lost: 0,
+    outOfOrder: 1,
+    byNumber: 20,
   });
 });
 

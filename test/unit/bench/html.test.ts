@@ -13,6 +13,19 @@ const result = madeUpResult({ connections: 10_000, processes: 2, measureSeconds:
 
 const HOSTILE = `</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> "'&\u2028`;
 
+const BREAKS = {
+  connections: 31,
+  causes: { closed: 32 },
+  returned: 32,
+  away: 0,
+  retries: {},
+  awayMs: { p50: 410, p90: 500, p99: 1_200, p999: 2_000, max: 2_100 },
+  resumed: 77,
+  gapped: 0,
+  missed: 5,
+  lost: 0,
+};
+
 /** Texts of a run that come from outside, all of them hostile. */
 function hostile(): BenchResult {
   const samples = result.samples.map((sample) => ({
@@ -39,6 +52,7 @@ function hostile(): BenchResult {
     processes: result.processes.map((one) => ({ ...one, name: HOSTILE })),
     versions: { imgo: HOSTILE, node: HOSTILE },
     machine: { ...result.machine, model: HOSTILE, kernel: HOSTILE },
+    breaks: { ...BREAKS, causes: { [HOSTILE]: 2 }, retries: { [HOSTILE]: 1 } },
     samples,
   };
 }
@@ -184,6 +198,16 @@ test('reasons are lines of their own, also those with names of old', () => {
     ['constructor', 0, 4],
     ['__proto__x', 0, 1],
   ]);
+});
+
+test('connections that broke have a box, and a line of those that are away', () => {
+  const samples = result.samples.map((sample, at) => ({ ...sample, away: at === 9 ? 31 : 0 }));
+  const broke = { ...result, samples, breaks: BREAKS };
+  expect(htmlReport(broke)).toContain('Connections that broke');
+  const away = chart('connect', broke).lines.find(({ label }) => label === 'away');
+  expect(away?.values.reduce((sum: number, value) => sum + (value ?? 0), 0)).toBe(31);
+  expect(htmlReport(result)).not.toContain('Connections that broke');
+  expect(drawingOf(result).charts.map(({ id }) => id)).not.toContain('connect');
 });
 
 test('a template escapes what is put into it, and lists of that', () => {

@@ -29,6 +29,7 @@ const asked: BenchOptions = {
   perProcess: 18_000,
   addresses: 'auto',
   server: undefined,
+  reconnect: false,
   settings: [],
 };
 

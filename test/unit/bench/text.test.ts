@@ -150,3 +150,29 @@ test('figures have about three digits, and never more than they are', () => {
   ]);
   expect([count(1e6), counted(1, 'a', 'b'), counted(2, 'a', 'b')]).toEqual(['1,000,000', '1 a', '2 b']);
 });
+
+const breaks = {
+  connections: 3_300,
+  causes: { closed: 3_290, ECONNRESET: 12 },
+  returned: 3_301,
+  away: 1,
+  retries: { ECONNREFUSED: 7 },
+  awayMs: { p50: 410, p90: 500, p99: 1_200, p999: 2_000, max: 2_100 },
+  resumed: 12_000,
+  gapped: 4,
+  missed: 0,
+  lost: 2,
+};
+
+test('what became of connections that broke stands below the integrity, and nothing where none did', () => {
+  const native = { ...result, plan: { ...plan, dialect: 'native' as const }, breaks };
+  const lines = resultLines(native);
+  const at = lines.findIndex((line) => line.startsWith('  breaks'));
+  expect(lines.slice(at, at + 2)).toEqual([
+    '  breaks     3,300 connections broke (closed 3,290, ECONNRESET 12) · 3,301 returns · 1 still away · away p50 410 ms  p99 1.2 s  max 2.1 s',
+    '             12,000 delivered after a return · told as gap 4 · lost 2 · dials for nothing: ECONNREFUSED 7',
+  ]);
+  expect(resultLines({ ...result, breaks }).join('\n')).toContain('missed while away 0');
+  const none = { ...breaks, connections: 0 };
+  expect(resultLines({ ...result, breaks: none }).join('\n')).not.toContain('broke');
+});

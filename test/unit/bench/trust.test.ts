@@ -31,6 +31,8 @@ function sample(at: number, second: Second): BenchSample {
     phaseSeconds: at + 1,
     open: 0,
     failed: {},
+    away: 0,
+    broke: 0,
     offered: 0,
     accepted: 0,
     refused: 0,

@@ -2,7 +2,7 @@
  * The connection to Redis that store and router share: one server, the primary behind Sentinels, or a cluster. It promises
  * that nothing is sent twice behind the caller's back and nothing waits in a hidden queue: what cannot be written now fails
  * now, what was under way when the connection broke fails as unknown, and every answer has a deadline. It reconnects for
- * as long as it is open, with growing, jittered pauses.
+ * as long as it is open, with growing, jittered pauses, also where ioredis has given up.
  */
 import { createConnection } from 'node:net';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
@@ -39,11 +39,19 @@ export interface RedisLink extends AsyncDisposable {
   command(name: string, ...args: readonly Argument[]): Promise<unknown>;
   /** Every server that takes writes. */
   primaries(): readonly Redis[];
+  /** Grows when what was asked for is sent: as long as it stays the same, who asks the same may share a question. */
+  readonly turn: number;
+  /**
+   * Nothing answers over the connection that there is: another one is made, to whoever is the primary then. What is under
+   * way fails as unknown. A cluster asks its other nodes by itself, and is left alone.
+   */
+  renew(): void;
 }
 
 const RECONNECT_MS = 50;
 const RECONNECT_MAX_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 3_000;
+const COMMAND_TIMEOUT_MS = 1_000;
 
 /**
  * Connects and waits until the first commands may be sent.
@@ -53,7 +61,7 @@ export async function connectRedis(options: ConnectOptions): Promise<RedisLink> 
   const target = parseRedisUrl(options.url);
   const client = target.kind === 'cluster' ? clusterClient(target, options) : serverClient(target, options);
   await firstReady(client, target, options);
-  return new Link(client, target.shown);
+  return new Link(client, target.shown, options.clock);
 }
 
 function commonOptions(target: RedisTarget, options: ConnectOptions): RedisOptions {
@@ -67,7 +75,7 @@ function commonOptions(target: RedisTarget, options: ConnectOptions): RedisOptio
     lazyConnect: true,
     disableClientInfo: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: options.commandTimeoutMs ?? 1_000,
+    commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     // A primary that was demoted: asked for again, with what it refused left to the caller.
@@ -80,15 +88,28 @@ function serverClient(target: RedisTarget, options: ConnectOptions): Redis {
   const common: RedisOptions = { ...commonOptions(target, options), enableOfflineQueue: false, retryStrategy };
   const [first] = target.addresses;
   if (target.name === undefined || first === undefined) return new Redis({ ...common, ...first });
-  return new Redis({
+  const client = new Redis({
     ...common,
     sentinels: target.addresses.map((address) => ({ ...address })),
     name: target.name,
     // Without it a primary that was paused and then demoted is written to until it notices.
     failoverDetector: true,
     sentinelRetryStrategy: retryStrategy,
+    sentinelReconnectStrategy: retryStrategy,
+    // A sentinel that says nothing would be waited for, for ever.
+    sentinelCommandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
     ...(target.tls ? { enableTLSForSentinelMode: true, sentinelTLS: common.tls ?? {} } : {}),
   });
+  listenToSentinels(client);
+  return client;
+}
+
+/** ioredis prints what goes wrong with a sentinel that tells of failovers, unless somebody listens: it is dialled again. */
+function listenToSentinels(client: Redis): void {
+  const { connector } = client as unknown as { readonly connector: { connectToSentinel?(...args: unknown[]): Redis } };
+  const connectToSentinel = connector.connectToSentinel?.bind(connector);
+  if (connectToSentinel === undefined) return;
+  connector.connectToSentinel = (...args) => connectToSentinel(...args).on('error', () => undefined);
 }
 
 function clusterClient(target: RedisTarget, options: ConnectOptions): Cluster {
@@ -103,7 +124,7 @@ function clusterClient(target: RedisTarget, options: ConnectOptions): Cluster {
       // What was under way when a node went is not sent again by the client; where its slots went is asked for.
       retryDelayOnFailover: 0,
       slotsRefreshInterval: 2_000,
-      slotsRefreshTimeout: options.commandTimeoutMs ?? 1_000,
+      slotsRefreshTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
     },
   );
 }
@@ -181,12 +202,21 @@ function firstReady(client: Redis | Cluster, target: RedisTarget, options: Conne
 
 class Link implements RedisLink {
   readonly address: string;
+  turn = 0;
   readonly #client: Redis | Cluster;
-  #corked: readonly { uncork(): void }[] | undefined;
+  readonly #clock: Clock;
+  #corked = false;
+  #ends = 0;
+  #closed = false;
 
-  constructor(client: Redis | Cluster, address: string) {
+  constructor(client: Redis | Cluster, address: string, clock: Clock) {
     this.#client = client;
+    this.#clock = clock;
     this.address = address;
+    client.on('ready', () => {
+      this.#ends = 0;
+    });
+    client.on('end', () => this.#revive());
   }
 
   async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
@@ -210,8 +240,25 @@ class Link implements RedisLink {
     return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
   }
 
+  renew(): void {
+    if (this.#client instanceof Redis && this.#client.status === 'ready') this.#client.disconnect(true);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     this.#client.disconnect();
+  }
+
+  /**
+   * ioredis takes a failover that it hears of while it asks for the primary's address for somebody's wish to disconnect, and
+   * then never connects again by itself.
+   */
+  #revive(): void {
+    if (this.#closed) return;
+    this.#ends++;
+    this.#clock.after(backoff(this.#ends, this.#clock), () => {
+      if (!this.#closed) this.#client.connect().catch(() => undefined);
+    });
   }
 
   #send(name: string, ...args: readonly Argument[]): Promise<unknown> {
@@ -219,16 +266,21 @@ class Link implements RedisLink {
     return this.#client.callBuffer(name, ...args);
   }
 
-  /** What is sent in one turn is one write a server. */
+  /** What is sent in one turn of the event loop is one write a server: a write costs more than the script that it carries. */
   #cork(): void {
-    if (this.#corked !== undefined) return;
+    if (this.#corked) return;
     const streams = this.primaries().flatMap(({ stream }) =>
       stream === undefined || stream.destroyed ? [] : [stream],
     );
+    if (streams.length === 0) {
+      this.turn++;
+      return;
+    }
     for (const stream of streams) stream.cork();
-    this.#corked = streams;
-    process.nextTick(() => {
-      this.#corked = undefined;
+    this.#corked = true;
+    this.#clock.soon(() => {
+      this.#corked = false;
+      this.turn++;
       for (const stream of streams) stream.uncork();
     });
   }

@@ -21,6 +21,9 @@ const NEEDED = [6, 2] as const;
 /** Of maxmemory: above it no more pushes are accepted, so that what was accepted and cursors still fit. */
 const FULL_AT = 0.9;
 
+/** Looks without an answer after which the connection is taken for dead. */
+const SILENT_LOOKS = 3;
+
 /** What INFO says of one primary. */
 interface Seen {
   readonly lineage: string;
@@ -46,6 +49,7 @@ export class RedisWatch implements Disposable {
   readonly #listeners: LineageListener[] = [];
   #seen: readonly Seen[] = [];
   #failure: ImgoError | undefined;
+  #failed = 0;
   #timer: Timer | undefined;
   #looking = false;
 
@@ -101,11 +105,14 @@ export class RedisWatch implements Disposable {
     try {
       this.#seen = await lookAt(this.#link);
       this.#failure = undefined;
+      this.#failed = 0;
       await this.#tell();
     } catch (cause) {
       const error = asRedisError(cause, this.#link.address);
       this.#failure =
         error instanceof ImgoError ? error : new ImgoError('internal', { detail: error.message }, { cause });
+      this.#failed++;
+      if (this.#failed % SILENT_LOOKS === 0) this.#link.renew();
     } finally {
       this.#looking = false;
     }

@@ -34,6 +34,7 @@ test('without flags it is the case of the documentation', () => {
     workers: 'auto',
     perProcess: 18_000,
     addresses: 'auto',
+    reconnect: false,
     settings: [],
   });
   expect(seed).toBeGreaterThan(0);
@@ -82,6 +83,7 @@ test('every flag is read in its own unit', () => {
     workers: 3,
     perProcess: 900,
     addresses: '127.0.8.0/24',
+    reconnect: false,
     settings: ['limits.handshake=9s'],
   });
 });
@@ -120,6 +122,13 @@ test.each<[keyof BenchFlags, string]>([
   const error = refusal({ [flag]: value });
   expect([error.code, error.exit]).toEqual(['usage', 2]);
   expect(error.message).toMatch(new RegExp(`^--${flag} wants .+\\.$`));
+});
+
+test('connections come back where the server goes on, unless they are not to', () => {
+  const server = 'http://127.0.0.1:7172';
+  expect(readBenchOptions({ server }).reconnect).toBe(true);
+  expect(readBenchOptions({ server, 'no-reconnect': true }).reconnect).toBe(false);
+  expect(refusal({ 'no-reconnect': true }).message).toMatch(/--no-reconnect is for a running server/);
 });
 
 test('what does not go together is refused', () => {
