@@ -51,7 +51,6 @@ export class PushForm {
   /** The name of the user is the page's own until somebody types another. */
   #ownName = true;
   #confirmed = false;
-  #count = 1;
 
   constructor(api: Api, facts: Facts, accepted: Accepted) {
     this.#api = api;
@@ -213,9 +212,8 @@ export class PushForm {
 
   /** The example counts on, so that one sees which is which; what somebody wrote stays. */
   #next(message: string): void {
-    const next = message.replace(/("n": )(\d+)(\n\})$/, (_all, before, count, after) => {
-      this.#count = Number(count) + 1;
-      return `${before}${this.#count}${after}`;
+    const next = message.replace(/("n": )(\d{1,9})(\n\})$/, (_all, before, count, after) => {
+      return `${before}${Number(count) + 1}${after}`;
     });
     if (this.#message.value === message) this.#message.value = next;
   }

@@ -15,7 +15,7 @@ const MOST = 150_000;
 
 const SHOTS: readonly { readonly name: string; readonly options: BrowserContextOptions }[] = [
   { name: 'try-it-light', options: { viewport: { width: 1600, height: 1000 }, colorScheme: 'light' } },
-  { name: 'try-it-dark-narrow', options: { viewport: { width: 360, height: 780 }, colorScheme: 'dark' } },
+  { name: 'try-it-dark-narrow', options: { viewport: { width: 360, height: 1000 }, colorScheme: 'dark' } },
 ];
 
 /** Somebody who tries it out: pushes to oneself, a room, all; goes offline, and comes back to what was kept. */
@@ -29,6 +29,7 @@ async function use(page: Page): Promise<void> {
     await page.locator(`input[value=${at}]`).check({ force: true });
     await page.locator('#push').click();
     await page.locator('.message').nth(to).waitFor();
+    await page.locator(`#outcome .title`, { hasText: `-${to + 1}` }).waitFor();
   }
   await page.locator('input[value=user]').check({ force: true });
   await page.locator('#offline').click();
@@ -45,7 +46,8 @@ async function shoot(browser: Browser, http: string, name: string, options: Brow
   await using opened = await openPage(browser, http, { ...options, reducedMotion: 'reduce' });
   const { page } = opened;
   await use(page);
-  if (name.endsWith('narrow')) await page.locator('.arrivals').scrollIntoViewIfNeeded();
+  if (name.endsWith('narrow'))
+    await page.evaluate(`scrollBy(0, document.querySelector('.push').getBoundingClientRect().top - 12)`);
   const path = join(IMAGES, `${name}.png`);
   // What a phone shows; on a desk the whole page.
   await page.screenshot({ path, fullPage: !name.endsWith('narrow') });
