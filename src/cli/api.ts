@@ -110,25 +110,38 @@ function pathOnly(path: string): string {
   return path.split('?')[0] ?? path;
 }
 
+/** A page of a listing. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Where the next one begins; undefined: that was the last. */
+  readonly next: string | undefined;
+}
+
 /** A path of encoded parts: `path('v1', 'users', id)`. */
 export function path(...parts: readonly string[]): string {
   return parts.map((part) => `/${encodeURIComponent(part)}`).join('');
 }
 
-/** Every page of a listing, one after the other. */
+/** The most that the server gives at a time. */
+const PAGE_MAX = 1_000;
+
+/** Page after page of a listing, at most `most` items. `after` in the query: where the first begins. */
 export async function* pages<T>(
   api: Api,
   at: string,
-  query: Readonly<Record<string, string | undefined>> = {},
-): AsyncGenerator<readonly T[]> {
-  let after: string | undefined;
+  query: Readonly<Record<string, string | undefined>>,
+  most: number,
+): AsyncGenerator<Page<T>> {
+  let after = query['after'];
+  let left = most;
   do {
     const search = new URLSearchParams();
-    for (const [name, value] of Object.entries({ ...query, after })) if (value !== undefined) search.set(name, value);
-    const text = search.toString();
-    const page: Readonly<Record<string, unknown>> = await api.json({ path: text === '' ? at : `${at}?${text}` });
-    const items = page['items'];
-    yield Array.isArray(items) ? (items as readonly T[]) : [];
+    for (const [name, value] of Object.entries({ ...query, after, limit: `${Math.min(left, PAGE_MAX)}` }))
+      if (value !== undefined) search.set(name, value);
+    const page: Readonly<Record<string, unknown>> = await api.json({ path: `${at}?${search}` });
+    const items: readonly T[] = Array.isArray(page['items']) ? page['items'] : [];
     after = typeof page['next'] === 'string' ? page['next'] : undefined;
-  } while (after !== undefined);
+    left -= items.length;
+    yield { items, next: after };
+  } while (after !== undefined && left > 0);
 }

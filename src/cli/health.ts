@@ -128,9 +128,24 @@ async function print(whole: Verdict, output: Output): Promise<void> {
   }
 }
 
-/** Prints the nodes. */
-export async function listNodes(api: Api, output: Output): Promise<void> {
-  const { items } = await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' });
+/** Which nodes: one by its name, those of a role, those in a state. */
+export interface NodeFilter {
+  readonly node: string | undefined;
+  readonly role: string | undefined;
+  readonly state: string | undefined;
+}
+
+/** Prints the nodes. @throws ImgoError node_unknown */
+export async function listNodes(api: Api, filter: NodeFilter, output: Output): Promise<void> {
+  const all = (await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' })).items;
+  const { node: name, role, state } = filter;
+  const items = all.filter(
+    (one) =>
+      (name === undefined || one.node === name) &&
+      (role === undefined || one.roles.includes(role)) &&
+      (state === undefined || one.state === state),
+  );
+  if (name !== undefined && !all.some(({ node }) => node === name)) throw new ImgoError('node_unknown', { node: name });
   await output.items(items, {
     columns: [
       { title: 'node', value: (node) => node.node },

@@ -1,4 +1,4 @@
-// Rows of the error table about single messages and their traces: a part of error-table.ts, in a file of its own for its length.
+// Rows of the error table about single messages, their traces and single nodes: a part of error-table.ts, in a file of its own for its length.
 
 import { Exit, row } from './error-row.js';
 
@@ -20,6 +20,9 @@ export const TRACE = {
     'A message is kept until all devices of its user acknowledged it, until it expires, or until the log is over its bounds.',
     ['imgo trace LOG@ID says what became of it', 'delivery.ttl and delivery.keep set how long messages are kept'],
   ),
+  node_unknown: row(404, IMPOSSIBLE, 'No node {node}.', 'No node of that name is there, or was a minute ago.', [
+    'imgo nodes lists them',
+  ]),
   message_name_invalid: row(
     400,
     USAGE,

@@ -74,6 +74,8 @@ export interface RunningServer {
 export interface StartOptions {
   readonly log: Logger;
   readonly version: string;
+  /** How the command line is called here, for texts to copy; `imgo` unless given. */
+  readonly command?: string;
   /** An API key to import as admin before listening. */
   readonly adminKey?: string;
   readonly clock?: Clock;
@@ -355,7 +357,8 @@ class Assembly {
       hub: this.#hub,
       watched: () => this.#watched(),
     };
-    const api = await openHttp(this.#config, parts, logic, this.#options, this.#mode);
+    const ws = () => this.#comets?.addresses().ws;
+    const api = await openHttp(this.#config, parts, logic, ws, this.#options, this.#mode);
     if (api !== undefined) this.#undo.push(() => api.stop());
     await this.#comets?.listen();
     await api?.listen();

@@ -45,6 +45,10 @@ const listen = group({
     '"same-host", "*" or origins such as "https://app.example.com"',
     isOrigin,
   ),
+  tryit: toggle(
+    true,
+    'The page at / of the HTTP port, for trying the server out. Where there are API keys it asks for one.',
+  ),
 });
 
 const auth = group({

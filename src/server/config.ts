@@ -81,6 +81,8 @@ export interface Config {
     readonly legacyHttp: ListenerConfig | undefined;
     /** `same-host`, `*` or origins. */
     readonly origins: readonly string[];
+    /** The page at / of the HTTP port. */
+    readonly tryIt: boolean;
   };
   readonly auth: {
     readonly tokenTtlMs: number;
@@ -206,6 +208,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
       goim: listenerOf('goim', listen.goim),
       legacyHttp: listenerOf('legacy_http', listen.legacy_http),
       origins: listen.origins,
+      tryIt: listen.tryit,
     },
     auth: { tokenTtlMs: auth.token_ttl, weakTokens: auth.weak_tokens },
     limits: {

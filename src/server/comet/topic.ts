@@ -33,7 +33,6 @@ export class Topic implements JoinedTopic {
   lagging = 0;
   closed = false;
   readonly gauge: TopicGauge;
-
   readonly #context: TopicContext;
   readonly #catchUp: CatchUp;
   readonly #history: History;

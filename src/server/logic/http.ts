@@ -28,6 +28,7 @@ import { registerEvents } from './routes/events.js';
 import { registerKeys } from './routes/keys.js';
 import { registerLogs } from './routes/logs.js';
 import { registerMessages } from './routes/messages.js';
+import { registerPage } from './routes/page.js';
 import { registerProbes } from './routes/probes.js';
 import { registerPush } from './routes/push.js';
 import type { RouteContext } from './routes/route.js';
@@ -39,6 +40,7 @@ import { compileSerializer, compileValidator, describeApi } from './schemas.js';
 import type { Logic } from './sessions.js';
 import { SlowBodies } from './slow-bodies.js';
 import { Tokens } from './tokens.js';
+import type { TryItParts } from './try-it.js';
 
 /** Where to listen. Port 0: any free one. */
 export interface HttpListener {
@@ -75,6 +77,8 @@ export interface LogicHttpOptions extends PushParts {
   readonly nodeFor?: ((node: NodeRecord) => NodeService | undefined) | undefined;
   /** Codes of what keeps this process from its work. */
   readonly problems?: () => readonly string[];
+  /** The page at /; undefined: there is none. */
+  readonly tryIt?: TryItParts | undefined;
   /** Connections at a time; more are closed at once. */
   readonly maxConnections?: number;
 }
@@ -182,6 +186,7 @@ function registerNative(app: FastifyInstance, context: RouteContext): void {
     registerDrain,
     registerEvents,
     registerProbes,
+    registerPage,
   ]) {
     app.register(async (scope) => register(scope, context));
   }

@@ -58,6 +58,7 @@ test('every route stands in /openapi.json with a summary and an answer', async (
       '/v1/tokens',
       '/v1/tokens/inspect',
       '/v1/tokens/{id}',
+      '/v1/tokens/{id}/sessions',
       '/v1/top',
       '/v1/trace',
       '/v1/users/{uid}/messages',

@@ -40,6 +40,9 @@ export const bucketsOptions: BucketsOptions = {
   forgetLogAfterMs: 30 * DAY,
 };
 
+/** A document in the shape of the try-it page. */
+export const pageDocument = '<style>b{}</style><script type="application/json">"FACTS"</script><script>go()</script>';
+
 /** A comet that records: what it was told, and what it was asked to close. */
 export class RecordingComet implements CometService {
   readonly notified: Notification[] = [];
@@ -189,6 +192,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     watched: async () => [],
     origins: ['same-host'],
     metrics: metricsPage(metrics, given.metricsKeyFile),
+    tryIt: { document: () => pageDocument, ws: () => 'ws://127.0.0.1:8090/sub', command: 'imgo' },
     ...given.http,
   });
   await http.listen();

@@ -1,21 +1,12 @@
-// Probes, metrics, the description of the API and a pointer at the root.
+// Probes, metrics and the description of the API.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { CONTENT_TYPE } from '../../observe/exposition.js';
 import { type RouteContext, requireScope } from './route.js';
 
-const POINTER =
-  'imgo: push messages to connected clients.\nGET /openapi.json describes the API, GET /readyz tells whether it is ready.\n';
-
 export function registerProbes(scope: FastifyInstance, context: RouteContext): void {
   const tags = ['probes'];
-
-  scope.get(
-    '/',
-    { schema: { summary: 'Where to go from here', tags, response: { 200: z.string() } } },
-    (_request, reply) => reply.header('content-type', 'text/plain; charset=utf-8').send(POINTER),
-  );
 
   scope.get(
     '/healthz',

@@ -15,6 +15,7 @@ import type { GoimNodes, LogicLogger, PushParts } from '../options.js';
 import type { Logic } from '../sessions.js';
 import type { SlowBodies } from '../slow-bodies.js';
 import type { Tokens } from '../tokens.js';
+import type { TryItParts } from '../try-it.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,6 +46,8 @@ export interface RouteContext extends PushParts {
   readonly watched: () => Promise<readonly WatchedNode[]>;
   readonly nodeFor?: ((node: NodeRecord) => NodeService | undefined) | undefined;
   readonly problems?: (() => readonly string[]) | undefined;
+  /** undefined: there is no page at /. */
+  readonly tryIt?: TryItParts | undefined;
   /** Nothing new is taken any more. */
   readonly stopped: AbortSignal;
 }
