@@ -3,6 +3,7 @@
 
 import { errorFromProblem, ImgoError } from '../protocol/errors.js';
 import { type Answer, ExchangeError, exchange } from './http.js';
+import { linesOf, openStream, wholeAnswer } from './http-stream.js';
 import type { Output } from './output.js';
 import { readKey } from './secrets.js';
 import { chooseServer, type ServerChoice, triedText } from './server-choice.js';
@@ -84,6 +85,32 @@ export class Api {
       this.#output.detail(`${method} ${this.server.url}${pathOnly(call.path)} · ${error.message}`);
       if (call.signal?.aborted === true) throw new ImgoError('interrupted', {}, { cause: error });
       if (error.sent && method === 'POST') throw new ImgoError('outcome_unknown', {}, { cause: error });
+      throw new ImgoError('unreachable', { tried: triedText(this.server, error.why) }, { cause: error });
+    }
+  }
+
+  /**
+   * A stream of lines, as they come, those that come together at once; the server ends it, or the signal does. What is not
+   * taken stays with the server. Nothing for `silenceMs`: it counts as cut.
+   * @throws ImgoError what the server says, unreachable; ExchangeError, from the lines, when it is cut
+   */
+  async lines(call: {
+    readonly path: string;
+    readonly silenceMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<AsyncGenerator<readonly string[], void>> {
+    const url = `${this.server.url}${call.path}`;
+    const headers = { accept: 'application/x-ndjson', ...this.#headers };
+    try {
+      const { silenceMs, signal } = call;
+      const answer = await openStream({ url, headers, timeoutMs: DEFAULT_TIMEOUT_MS, silenceMs, signal });
+      this.#output.detail(`GET ${this.server.url}${pathOnly(call.path)} · ${answer.status}`);
+      if (answer.status === 200) return linesOf(answer.chunks);
+      throw this.errorOf(await wholeAnswer(answer));
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error;
+      this.#output.detail(`GET ${this.server.url}${pathOnly(call.path)} · ${error.message}`);
+      if (call.signal.aborted) throw new ImgoError('interrupted', {}, { cause: error });
       throw new ImgoError('unreachable', { tried: triedText(this.server, error.why) }, { cause: error });
     }
   }

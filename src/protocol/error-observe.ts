@@ -2,7 +2,7 @@
 
 import { Exit, retry, row } from './error-row.js';
 
-const { REFUSED, RUNTIME, USAGE } = Exit;
+const { IMPOSSIBLE, REFUSED, RUNTIME, USAGE } = Exit;
 
 /** What watching may be refused for. */
 export const OBSERVE = {
@@ -13,7 +13,7 @@ export const OBSERVE = {
     'A stream with frames of more sessions would be cut into pieces that nobody can read.',
     [
       'name users, sessions, rooms or nodes',
-      'sample=0.01 takes one session of a hundred',
+      'imgo tail --sample 1%, or sample=0.01, takes one session of a hundred',
       'or leave out the event frame',
     ],
   ),
@@ -37,5 +37,12 @@ export const OBSERVE = {
     'Payloads are not shown by this server: observe.payloads is "hidden".',
     'What messages say is shown to those who watch only where the operator allows it.',
     ['set observe.payloads = "allowed"', 'without payload=full everything else is shown'],
+  ),
+  server_too_old: row(
+    501,
+    IMPOSSIBLE,
+    'The server at {url} is too old for this: it has no {path}.',
+    'The command is newer than the server that it asked.',
+    ['upgrade the server', 'or use the imgo of its version; /openapi.json describes what it has'],
   ),
 } as const;

@@ -20,13 +20,13 @@ export function entryOf(text: string): Entry {
   return { text, at: text.length };
 }
 
-/** What a key makes of it: another entry, `done` (Enter), or `cancelled` (Esc, Ctrl-C, Backspace in an empty one). */
+/** What a key makes of it: another entry, `done` (Enter), or `cancelled` (Esc, or Backspace in an empty one). */
 export function typed(entry: Entry, input: string, key: Key): Entry | 'done' | 'cancelled' {
   const { text, at } = entry;
   const before = text.slice(0, at);
   const after = text.slice(at);
   if (key.return) return 'done';
-  if (key.escape || (key.ctrl && input === 'c')) return 'cancelled';
+  if (key.escape) return 'cancelled';
   if (key.backspace || key.delete) {
     if (text === '') return 'cancelled';
     const shorter = [...graphemes.segment(before)].slice(0, -1).map(({ segment }) => segment);
@@ -64,6 +64,6 @@ export function confirmLine(question: string, look: Look): string {
 /** The answer that a key is; undefined: none. Enter is none, so that nothing is confirmed by habit. */
 export function answerOf(input: string, key: Key): boolean | undefined {
   if (input === 'y' || input === 'Y') return true;
-  if (input === 'n' || input === 'N' || key.escape || (key.ctrl && input === 'c')) return false;
+  if (input === 'n' || input === 'N' || key.escape) return false;
   return undefined;
 }

@@ -37,8 +37,8 @@ export function spread(leftParts: readonly Part[], rightText: string, look: Draw
 
 /** A rule over the whole width, with a title in it: `─ TITLE ───────── note ─`. */
 export function rule(title: string, look: Drawing, note = ''): string {
-  const end = note === '' ? '' : ` ${note} ─`;
-  const begin = title === '' ? '' : `─ ${title} `;
+  const end = note === '' ? '' : ` ${cut(note, look.columns)} ─`;
+  const begin = title === '' ? '' : `─ ${cut(title, Math.max(8, look.columns - widthOf(end) - 4))} `;
   const rest = look.columns - widthOf(begin) - widthOf(end);
   const text = rest >= 1 ? `${begin}${'─'.repeat(rest)}${end}` : begin;
   return line([{ text, colour: 'dim' }], look);

@@ -1,7 +1,8 @@
 // The frame of a view: it knows the size of its terminal and follows it, draws lines, and where there is no place for them
-// says that in one. Ctrl-C and Ctrl-Z do what they do everywhere.
+// says that in one. Keys come one by one, and Ctrl-C and
+// Ctrl-Z do what they do everywhere.
 
-import { Box, Text, useApp, useInput, useStdout } from 'ink';
+import { Box, type Key, Text, useApp, useInput, useStdout } from 'ink';
 import { type ReactNode, useEffect, useState } from 'react';
 import { ImgoError } from '../../protocol/errors.js';
 import { line } from './line.js';
@@ -44,13 +45,31 @@ function tooSmall(look: Look): string {
   return line([`needs ${columns} x ${rows}; q ends`], look);
 }
 
-/** Ctrl-C ends the view as interrupted, Ctrl-Z stops the program until it is continued. Once in every view. */
-export function useControlKeys(): void {
+/**
+ * Gives each key to `press`. Ctrl-C ends the view as interrupted, Ctrl-Z stops the program until it is continued. What comes
+ * at once, as over a slow line or from a paste, comes key by key.
+ */
+export function useKeys(press: (input: string, key: Key) => void): void {
   const { exit, suspendTerminal } = useApp();
   useInput((input, key) => {
-    if (!key.ctrl) return;
-    if (input === 'c') exit(new ImgoError('interrupted'));
-    if (input === 'z') void suspendTerminal(stopHere);
+    for (const [one, pressed] of keysOf(input, key)) {
+      if (pressed.ctrl && one === 'c') exit(new ImgoError('interrupted'));
+      else if (pressed.ctrl && one === 'z') void suspendTerminal(stopHere);
+      else press(one, pressed);
+    }
+  });
+}
+
+const graphemes = new Intl.Segmenter();
+
+/** The keys of one chunk of input. */
+function keysOf(input: string, key: Key): readonly (readonly [string, Key])[] {
+  if (input.length < 2 || key.ctrl || key.meta) return [[input, key]];
+  return [...graphemes.segment(input)].map(({ segment }) => {
+    if (/[\r\n]/.test(segment)) return ['', { ...key, return: true }];
+    if (segment === '\u007f') return ['', { ...key, backspace: true }];
+    if (segment === '\u0003') return ['c', { ...key, ctrl: true }];
+    return [segment, key];
   });
 }
 

@@ -2,7 +2,7 @@
 // when there is no place.
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
-import { useApp, useInput } from 'ink';
+import { useApp } from 'ink';
 import { createElement, type ReactNode } from 'react';
 import { describe, expect, it } from 'vitest';
 import { cell, cut, toAscii, widthOf } from '../../../../src/cli/tui/cells.js';
@@ -11,7 +11,7 @@ import { helpLines, keyLine } from '../../../../src/cli/tui/keys.js';
 import { line, rule, spread } from '../../../../src/cli/tui/line.js';
 import { AT_TOP, clamp, scrolled } from '../../../../src/cli/tui/list.js';
 import type { Look } from '../../../../src/cli/tui/look.js';
-import { Screen, useControlKeys } from '../../../../src/cli/tui/screen.js';
+import { Screen, useKeys } from '../../../../src/cli/tui/screen.js';
 import { fitColumns, tableLines } from '../../../../src/cli/tui/table.js';
 import { KEYS, show } from '../../../harness/terminal.js';
 
@@ -224,8 +224,7 @@ describe('keys', () => {
 
 function Small(): ReactNode {
   const { exit } = useApp();
-  useControlKeys();
-  useInput((input) => input === 'q' && exit());
+  useKeys((input) => input === 'q' && exit());
   return createElement(Screen, { draw: ({ columns, rows }) => [`drawn on ${columns} x ${rows}`, ''] });
 }
 
