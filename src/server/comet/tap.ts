@@ -7,7 +7,7 @@ import { HEADER_BYTES, Op } from '../../protocol/frame.js';
 import { compareIds, type LogName, type MessageId } from '../../protocol/ids.js';
 import { decodeAck, FLAG_REDELIVERED } from '../../protocol/native.js';
 import type { FrameEvent } from '../observe/events.js';
-import { type FoundFrame, frameName, type SentFrame, tcpFrame, webSocketFrame } from '../observe/frames.js';
+import { type FoundFrame, frameName, tcpFrame, webSocketFrame } from '../observe/frames.js';
 import { type EventHub, shown } from '../observe/hub.js';
 import type { Watch } from '../observe/watch.js';
 import type { Notification } from '../rpc/services.js';
@@ -29,8 +29,22 @@ interface Origin {
   readonly again: boolean;
 }
 
+/** What is told of a frame, whoever it is given to: the end of the event as JSON. What stands before it differs. */
+interface Described {
+  readonly heartbeat: boolean;
+  /** Of the user's own log: it will be acknowledged. */
+  readonly own: MessageId | undefined;
+  readonly acceptedAt: number | undefined;
+  readonly body: Uint8Array | undefined;
+  /** The body in base64, once somebody has asked for it. */
+  encoded?: string;
+  readonly tail: string;
+}
+
 /** Of a marked session. */
 interface Marked {
+  /** Whose it is, as members of a JSON object. */
+  readonly who: string;
   /** Of its own log: queued, and not written yet. */
   readonly queued: Origin[];
   /** Native: written, and not acknowledged. */
@@ -44,9 +58,13 @@ export class FrameTap {
   readonly #marked = new Map<Session, Marked>();
   /** When messages of topics were accepted, by `log@id`; while sessions are marked. */
   readonly #noted = new Map<string, number>();
+  readonly #node: string;
+  /** What a topic writes to many members is one piece of memory: described once. */
+  #shared: { readonly bytes: Uint8Array; readonly frames: (Described | undefined)[] } | undefined;
 
   constructor(hub: EventHub) {
     this.#hub = hub;
+    this.#node = JSON.stringify(hub.node);
   }
 
   /** Some session is watched one by one. */
@@ -57,7 +75,9 @@ export class FrameTap {
   mark(session: Session, watch: Watch): void {
     watch.watched++;
     session.aside |= watch.bit;
-    if (!this.#marked.has(session)) this.#marked.set(session, { queued: [], unacked: [] });
+    if (this.#marked.has(session)) return;
+    const who = JSON.stringify(whoOf(session)).slice(1, -1);
+    this.#marked.set(session, { who, queued: [], unacked: [] });
   }
 
   unmark(session: Session, watch: Watch): void {
@@ -70,7 +90,9 @@ export class FrameTap {
   /** The watch ends. */
   end(watch: Watch): void {
     for (const session of [...this.#marked.keys()]) this.unmark(session, watch);
-    if (this.#marked.size === 0) this.#noted.clear();
+    if (this.#marked.size > 0) return;
+    this.#noted.clear();
+    this.#shared = undefined;
   }
 
   /** A message of a topic comes; told only while `active`. */
@@ -89,20 +111,29 @@ export class FrameTap {
   wrote(session: Session, bytes: Uint8Array): void {
     const marked = this.#marked.get(session);
     if (marked === undefined) return;
+    const known = this.writing === undefined || marked.queued.length > 0 ? undefined : this.#sharedFrames(bytes);
     let ids: readonly (MessageId | undefined)[] | undefined;
-    let taken = 0;
-    for (let at = 0; at < bytes.length; ) {
+    let pushes = 0;
+    for (let at = 0, index = 0; at < bytes.length; index++) {
       const found = session.ws === undefined ? tcpFrame(bytes, at) : webSocketFrame(bytes, at);
       at = found.next;
-      let origin: Origin | undefined;
-      if (isPush(session, found.op)) {
-        origin = marked.queued.shift();
-        if (origin === undefined && session.dialect !== 'native') {
-          ids ??= this.writing?.idsOf(session, bytes.length) ?? [];
-          origin = { log: this.writing?.log, id: ids[taken++], acceptedAt: undefined, again: false };
+      let described = known?.[index];
+      if (described === undefined) {
+        let origin: Origin | undefined;
+        if (isPush(session, found.op)) {
+          origin = marked.queued.shift();
+          if (origin === undefined && session.dialect !== 'native') {
+            ids ??= this.writing?.idsOf(session, bytes.length) ?? [];
+            origin = { log: this.writing?.log, id: ids[pushes], acceptedAt: undefined, again: false };
+          }
         }
+        described = this.#isFull(session, found.op) ? undefined : this.#describe(session, found, origin);
+        pushes++;
+        if (described === undefined) continue;
+        if (known !== undefined) known[index] = described;
       }
-      this.#sent(session, marked, found, origin);
+      if (described.own !== undefined && session.dialect === 'native') this.#expectAck(marked, described.own);
+      this.#tell(session, marked, described);
     }
   }
 
@@ -113,61 +144,70 @@ export class FrameTap {
     const acked = op === Op.ACK && session.dialect === 'native' ? decodeAck(buf, bodyAt, end) : undefined;
     const id = typeof acked === 'string' ? undefined : acked;
     const ms = id === undefined ? undefined : this.#acknowledged(marked, id);
-    const mask = this.#room(session, isHeartbeat(op));
-    if (mask === 0) return;
+    const log = id === undefined ? undefined : session.log?.log;
     const bytes = HEADER_BYTES + end - bodyAt;
-    this.#offer(mask, undefined, {
-      event: 'frame',
-      ...this.#hub.stamp(),
-      ...whoOf(session),
-      direction: 'in',
-      op,
-      name: frameName(op),
-      seq,
-      bytes,
-      ...(id === undefined ? {} : { log: session.log?.log ?? '', id: shown(id) }),
-      ms,
-      header: { packLen: bytes, headerLen: HEADER_BYTES, ver, op, seq },
-    });
+    const header = { packLen: bytes, headerLen: HEADER_BYTES, ver, op, seq };
+    const what = { direction: 'in', op, name: frameName(op), seq, bytes, log, id: shown(id), ms, header } as const;
+    this.#tell(session, marked, described(what, isHeartbeat(op)));
   }
 
   /** A text message of a marked session (imgo's JSON). */
   receivedText(session: Session, op: number, seq: number, ver: number, bytes: number): void {
-    const mask = this.#marked.has(session) ? this.#room(session, isHeartbeat(op)) : 0;
-    if (mask === 0) return;
+    const marked = this.#marked.get(session);
+    if (marked === undefined) return;
     const what = { direction: 'in', op, name: frameName(op), seq, bytes, header: { ver, op, seq } } as const;
-    this.#offer(mask, undefined, { event: 'frame', ...this.#hub.stamp(), ...whoOf(session), ...what });
+    this.#tell(session, marked, described(what, isHeartbeat(op)));
   }
 
-  #sent(session: Session, marked: Marked, found: FoundFrame, origin: Origin | undefined): void {
-    const mask = this.#room(session, isHeartbeat(found.op));
-    // Native: what is acknowledged later is remembered also when there is no room to tell it.
-    if (mask === 0 && session.dialect !== 'native') return;
+  #sharedFrames(bytes: Uint8Array): (Described | undefined)[] {
+    if (this.#shared?.bytes !== bytes) this.#shared = { bytes, frames: [] };
+    return this.#shared.frames;
+  }
+
+  #describe(session: Session, found: FoundFrame, origin: Origin | undefined): Described | undefined {
     const frame = found.read();
-    if (frame === undefined) return;
-    const { push } = frame;
-    if (push !== undefined && push.log === undefined && push.id.n > 0) this.#expectAck(marked, push.id);
-    const wanted = found.op === undefined && isHeartbeat(frame.op) ? mask & this.#heartbeats() : mask;
-    if (wanted === 0) return;
-    if (!isPush(session, frame.op)) {
-      this.#offer(wanted, undefined, this.#event(session, frame, frameName(frame.op)));
-      return;
+    if (frame === undefined) return undefined;
+    const { op, seq, bytes, header, push } = frame;
+    if (!isPush(session, op)) {
+      return described({ direction: 'out', op, name: frameName(op), seq, bytes, header }, isHeartbeat(op));
     }
     const log = push === undefined ? origin?.log : (push.log ?? session.log?.log);
     const id = push === undefined ? origin?.id : push.id;
-    const acceptedAt = origin?.acceptedAt ?? this.#noted.get(`${log}@${shown(id)}`);
     const again = push === undefined ? origin?.again === true : (push.flags & FLAG_REDELIVERED) !== 0;
-    this.#offer(wanted, frame.body, {
-      ...this.#event(session, frame, 'push'),
-      ...(log === undefined ? {} : { log, id: shown(id) }),
-      ...(acceptedAt === undefined ? {} : { ms: Math.max(0, this.#hub.clock.now() - acceptedAt) }),
-      ...(again ? { redelivered: true } : {}),
-    });
+    const redelivered = again ? true : undefined;
+    const what = { direction: 'out', op, name: 'push', seq, bytes, log, id: shown(id), redelivered, header } as const;
+    return {
+      ...described(what, false),
+      own: push !== undefined && push.log === undefined && push.id.n > 0 ? push.id : undefined,
+      acceptedAt: origin?.acceptedAt ?? this.#noted.get(`${log}@${shown(id)}`),
+      body: frame.body,
+    };
   }
 
-  #event(session: Session, { op, seq, bytes, header }: SentFrame, name: string): FrameEvent {
-    const what = { direction: 'out', op, name, seq, bytes, header } as const;
-    return { event: 'frame', ...this.#hub.stamp(), ...whoOf(session), ...what };
+  /** True: no watch has room for it; it is counted, and not worth decoding. */
+  #isFull(session: Session, op: number | undefined): boolean {
+    const { watches } = this.#hub;
+    for (const { bit, full } of watches) if ((session.aside & bit) !== 0 && !full) return false;
+    if (isHeartbeat(op)) return true;
+    for (const watch of watches) if ((session.aside & watch.bit) !== 0) watch.hasRoom();
+    return true;
+  }
+
+  #tell(session: Session, { who }: Marked, what: Described): void {
+    const { heartbeat, acceptedAt, body, tail } = what;
+    let head: string | undefined;
+    for (const watch of this.#hub.watches) {
+      if ((session.aside & watch.bit) === 0 || (heartbeat && !watch.matcher.heartbeats) || !watch.hasRoom()) continue;
+      if (head === undefined) {
+        const at = this.#hub.clock.now();
+        const ms = acceptedAt === undefined ? '' : `"ms":${Math.max(0, at - acceptedAt)},`;
+        head = `{"event":"frame","at":${at},"node":${this.#node},${who},${ms}`;
+      }
+      if (body !== undefined && watch.matcher.payloads) {
+        what.encoded ??= base64(body);
+        watch.offer(`${head}"body":"${what.encoded}",${tail}`);
+      } else watch.offer(`${head}${tail}`);
+    }
   }
 
   #expectAck({ unacked }: Marked, id: MessageId): void {
@@ -181,35 +221,13 @@ export class FrameTap {
     while (unacked[0] !== undefined && compareIds(unacked[0].id, id) <= 0) at = unacked.shift()?.at;
     return at === undefined ? undefined : rounded(this.#hub.clock.monotonic() - at);
   }
+}
 
-  /** Bits of the watches that want a frame of this session and have room for it. */
-  #room(session: Session, heartbeat: boolean): number {
-    let mask = 0;
-    for (const watch of this.#hub.watches) {
-      if ((session.aside & watch.bit) === 0 || (heartbeat && !watch.matcher.heartbeats)) continue;
-      if (watch.hasRoom()) mask |= watch.bit;
-    }
-    return mask;
-  }
+/** What a frame event has beside when, where and whose it is. */
+type What = Omit<FrameEvent, 'event' | 'at' | 'node' | 'session' | 'user' | 'device' | 'body'>;
 
-  #heartbeats(): number {
-    return this.#hub.watches.reduce((bits, { bit, matcher }) => (matcher.heartbeats ? bits | bit : bits), 0);
-  }
-
-  #offer(mask: number, body: Uint8Array | undefined, event: FrameEvent): void {
-    let plain: string | undefined;
-    let full: string | undefined;
-    for (const watch of this.#hub.watches) {
-      if ((mask & watch.bit) === 0) continue;
-      if (body !== undefined && watch.matcher.payloads) {
-        full ??= JSON.stringify({ ...event, body: base64(body) });
-        watch.offer(full);
-      } else {
-        plain ??= JSON.stringify(event);
-        watch.offer(plain);
-      }
-    }
-  }
+function described(what: What, heartbeat: boolean): Described {
+  return { heartbeat, own: undefined, acceptedAt: undefined, body: undefined, tail: JSON.stringify(what).slice(1) };
 }
 
 function isHeartbeat(op: number | undefined): boolean {

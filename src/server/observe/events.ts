@@ -64,8 +64,11 @@ export interface CloseEvent extends At, OfSession {
 }
 
 /** A frame to or from a client, as it was given to the socket or came from it. */
-export interface FrameEvent extends At, OfSession, Partial<OfMessage> {
+export interface FrameEvent extends At, OfSession {
   readonly event: 'frame';
+  /** Of a push, and of what is acknowledged. No `id`: ephemeral, or not to be told. */
+  readonly log?: string | undefined;
+  readonly id?: string | undefined;
   readonly direction: 'in' | 'out';
   readonly op: number;
   /** `push`, `ack`, `heartbeat`, …: of protocol/frame.ts. */

@@ -75,9 +75,14 @@ export class Watch {
     this.#replay = replay;
   }
 
-  /** False: an event of about the usual size finds no room, and is counted. */
+  /** Something found no room: nothing more is taken until the next fetch. */
+  get full(): boolean {
+    return this.#dropped > 0;
+  }
+
+  /** False: it is full, and what is not even offered is counted. */
   hasRoom(): boolean {
-    if (this.#bytes < RING_BYTES) return true;
+    if (!this.full) return true;
     this.#dropped++;
     return false;
   }
@@ -85,7 +90,7 @@ export class Watch {
   /** Takes a line, without its newline. */
   offer(line: string): void {
     const bytes = line.length + LINE_OVERHEAD;
-    if (this.#bytes + bytes > RING_BYTES && this.#lines.length > 0) {
+    if (this.full || (this.#bytes + bytes > RING_BYTES && this.#lines.length > 0)) {
       this.#dropped++;
       return;
     }
