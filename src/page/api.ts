@@ -15,6 +15,8 @@ export class Problem extends Error {
     more: { detail?: string; advice?: readonly string[]; status?: number } = {},
   ) {
     super(title);
+    // It is said as it stands.
+    this.name = '';
     this.code = code;
     this.detail = more.detail ?? '';
     this.advice = more.advice ?? [];

@@ -34,8 +34,8 @@ export interface ConnectionEvents {
   message(message: Message, kept: boolean, at: number): void;
   gap(gap: Gap): void;
   rooms(rooms: ReadonlyMap<RoomId, string | undefined>): void;
-  /** A session ended, for whatever reason. */
-  closed(problem: Problem): void;
+  /** A connection ended, or something was refused. */
+  failed(problem: Problem): void;
   readonly frame: Tap;
 }
 
@@ -87,9 +87,12 @@ export class Connection {
   }
 
   disconnect(): void {
-    this.#comeBack();
-    void this.#client?.close();
+    const client = this.#client;
     this.#client = undefined;
+    clearInterval(this.#heartbeat);
+    void client?.close();
+    // After that: what waits on a cut line was given up, and does not dial.
+    this.#comeBack();
     this.#to({ kind: 'idle' });
   }
 
@@ -213,7 +216,7 @@ export class Connection {
   #joined(room: RoomId, state: RoomState | undefined): void {
     if (state === undefined) return;
     this.#rooms.set(room, 'error' in state ? state.error : undefined);
-    if ('error' in state) this.#events.closed(new Problem(state.error, `The room ${room} was refused.`));
+    if ('error' in state) this.#events.failed(new Problem(state.error, `The room ${room} was refused.`));
     else {
       const log = roomLog(room);
       this.#heads.set(log, state.head);
@@ -227,7 +230,7 @@ export class Connection {
     const name = Object.values(DISCONNECT).find((row) => row.code === code)?.name;
     const problem = new Problem(name ?? 'closed', sentence(reason));
     if (retryInMs !== undefined) {
-      this.#events.closed(problem);
+      this.#events.failed(problem);
       this.#to({ kind: 'waiting', reason, until: Date.now() + retryInMs });
     } else if (this.#mayRenew(code)) {
       this.#made = undefined;
@@ -245,7 +248,7 @@ export class Connection {
     const client = this.#client;
     this.#client = undefined;
     this.#to({ kind: 'refused', problem });
-    this.#events.closed(problem);
+    this.#events.failed(problem);
     void client?.close();
   }
 
@@ -256,6 +259,6 @@ export class Connection {
 }
 
 /** As a sentence stands. */
-function sentence(reason: string): string {
-  return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
+export function sentence(reason: string): string {
+  return `${reason.charAt(0).toUpperCase()}${reason.slice(1).replace(/\.$/, '')}.`;
 }

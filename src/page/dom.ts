@@ -33,6 +33,22 @@ export function say(target: HTMLElement, text: string): void {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** A function that has `run` called with the next frame of the screen, and not again before `everyMs` are over. */
+export function paced(run: () => void, everyMs: number): () => void {
+  let isDue = false;
+  let last = -everyMs;
+  const begin = (): void => {
+    isDue = false;
+    last = performance.now();
+    run();
+  };
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    setTimeout(() => requestAnimationFrame(begin), Math.max(0, last + everyMs - performance.now()));
+  };
+}
+
 /** A row of tabs by the pattern of ARIA: arrows move, the chosen one is in the order of the tab key. */
 export function tabs(list: HTMLElement, chosen: (id: string) => void = () => undefined): void {
   const all = [...list.querySelectorAll<HTMLButtonElement>('[role=tab]')];

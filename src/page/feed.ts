@@ -1,12 +1,13 @@
-// A list that stands any flood: what arrives is gathered and drawn once a frame of the screen, the list keeps its last rows,
-// and what came too fast to be drawn is counted in a row of its own. It follows its end until somebody scrolls up.
+// A list that stands any flood: what arrives is gathered and drawn at a pace that leaves the page its time, the list keeps its
+// last rows, and what came too fast to be drawn is counted in a row of its own. It follows its end until somebody scrolls up.
 
-import { byId, element, say } from './dom.js';
+import { byId, element, paced, say } from './dom.js';
 
 /** Rows that stay. */
 const ROWS = 250;
-/** Rows that are drawn in one frame of the screen: enough for 3,600 a second. */
-const ROWS_A_FRAME = 60;
+/** Rows that are drawn at once, and between two times, ms: 300 a second are more than anybody reads. */
+const ROWS_AT_ONCE = 30;
+const EVERY_MS = 100;
 /** How often a screen reader is told of what is new, ms. */
 const SAY_MS = 3_000;
 
@@ -15,11 +16,11 @@ export class Feed<T> {
   readonly #follow: HTMLButtonElement;
   readonly #draw: (item: T) => HTMLElement;
   readonly #spoken: (count: number) => string;
+  readonly #schedule = paced(() => this.#flush(), EVERY_MS);
   #waiting: T[] = [];
   #skipped = 0;
   #unseen = 0;
   #untold = 0;
-  #isDue = false;
   #isPaused = false;
   #following = true;
 
@@ -64,27 +65,19 @@ export class Feed<T> {
     this.#showFollow();
   }
 
-  /** What waits while it is paused. */
-  get waiting(): number {
-    return this.#waiting.length + this.#skipped;
-  }
-
-  #schedule(): void {
-    if (this.#isDue || this.#isPaused) return;
-    this.#isDue = true;
-    requestAnimationFrame(() => {
-      this.#isDue = false;
-      if (!this.#isPaused) this.#flush();
-    });
+  /** It may have come into view: what waits is drawn. */
+  shown(): void {
+    this.#schedule();
   }
 
   #flush(): void {
+    if (this.#isPaused || this.#list.closest<HTMLElement>('[role=tabpanel]')?.hidden === true) return;
     const rows: HTMLElement[] = [];
     if (this.#skipped > 0) {
       rows.push(skippedRow(this.#skipped));
       this.#skipped = 0;
     }
-    const items = this.#waiting.splice(0, ROWS_A_FRAME);
+    const items = this.#waiting.splice(0, ROWS_AT_ONCE);
     for (const item of items) rows.push(this.#draw(item));
     this.#untold += items.length;
     this.#list.append(...rows);
@@ -128,6 +121,6 @@ export class Feed<T> {
 }
 
 function skippedRow(count: number): HTMLElement {
-  const text = `${count.toLocaleString('en')} not shown: they came faster than this page draws. None is lost to the client.`;
+  const text = `${count.toLocaleString('en')} not shown: more than this list draws. The client had them all.`;
   return element('li', { class: 'note', 'data-kind': 'skipped' }, text);
 }

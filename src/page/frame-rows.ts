@@ -2,7 +2,7 @@
 // always.
 
 import { Op } from '../protocol/frame.js';
-import { byId, element, say } from './dom.js';
+import { byId, element, paced, say } from './dom.js';
 import { Feed } from './feed.js';
 import { bytesText, timeText } from './format.js';
 import { aboutOf, type Frame, fieldsOf, framesOf, hexOf, isHeartbeat, nameOf } from './frames.js';
@@ -10,9 +10,9 @@ import { aboutOf, type Frame, fieldsOf, framesOf, hexOf, isHeartbeat, nameOf } f
 export class FrameRows {
   readonly #feed = new Feed<Frame>('frames', frameRow);
   readonly #trip: (ms: number) => void;
+  readonly #showSoon = paced(() => this.#show(), 100);
   #count = 0;
   #last: Frame | undefined;
-  #isDue = false;
   #beatAt = 0;
 
   /** `trip`: told how long a heartbeat took to be answered. */
@@ -30,14 +30,15 @@ export class FrameRows {
       this.#last = frame;
       this.#feed.add(frame);
     }
-    if (!this.#isDue) {
-      this.#isDue = true;
-      requestAnimationFrame(() => this.#show());
-    }
+    this.#showSoon();
   }
 
   pause(isPaused: boolean): void {
     this.#feed.pause(isPaused);
+  }
+
+  shown(): void {
+    this.#feed.shown();
   }
 
   clear(): void {
@@ -48,7 +49,6 @@ export class FrameRows {
   }
 
   #show(): void {
-    this.#isDue = false;
     if (this.#last === undefined) return;
     say(byId('frame-count'), this.#count.toLocaleString('en'));
     byId('frames-empty').hidden = true;

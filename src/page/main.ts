@@ -6,8 +6,8 @@
 //   overview       sessions, rooms, errors         api, json, snippets, frames, format   no document needed
 
 import type { RoomId } from '../protocol/ids.js';
-import { Api } from './api.js';
-import { Connection, type State } from './connection.js';
+import { Api, type Problem } from './api.js';
+import { Connection, type State, sentence } from './connection.js';
 import { byId, say, tabs } from './dom.js';
 import type { Facts } from './facts.js';
 import { FrameRows } from './frame-rows.js';
@@ -16,16 +16,18 @@ import { MessageRows } from './message-rows.js';
 import { Overview } from './overview.js';
 import { PushForm } from './push-form.js';
 import { SessionPanel } from './session-panel.js';
+import type { Caller } from './snippets.js';
 
 const facts = JSON.parse(byId('facts').textContent ?? '') as Facts;
 say(byId('mode'), facts.mode);
 byId('mode').dataset['mode'] = facts.mode;
 say(byId('version'), facts.version);
 
-const api = new Api((problem) => overview.failed(problem));
-const messages = new MessageRows();
+const caller: Caller = { server: location.origin, command: facts.command, needsKey: facts.mode === 'production' };
+const api = new Api((problem) => failed(problem));
+const messages = new MessageRows(caller);
 const frames = new FrameRows((ms) => panel.trip(ms));
-const push = new PushForm(api, facts, (log, id, at) => messages.pushed(log, id, at));
+const push = new PushForm(api, facts, caller, (log, id, at) => messages.pushed(log, id, at));
 const connection = new Connection(api, {
   state: (state) => {
     noteBreaks(state);
@@ -35,7 +37,7 @@ const connection = new Connection(api, {
   message: (message, isKept, at) => messages.add(message, isKept, at),
   gap: (gap) => messages.gap(gap),
   rooms: (rooms) => panel.rooms(rooms),
-  closed: (problem) => overview.failed(problem),
+  failed: (problem) => failed(problem),
   frame: (direction, data, at) => {
     frames.add(direction, data, at);
     if (direction === 'in') return;
@@ -60,16 +62,26 @@ const overview = new Overview(
   (room) => void panel.joinRoom(room as RoomId),
 );
 
+function failed(problem: Problem): void {
+  overview.failed(problem);
+  // Somebody made the first key since the page was opened.
+  if (problem.code === 'key_missing') panel.askForKey();
+}
+
 /** What happened to the connection stands between the messages. */
 let before: State['kind'] = 'idle';
 function noteBreaks(state: State): void {
   if (state.kind === 'offline') messages.note('offline', 'Offline: the connection is gone, the server knows.');
-  if (state.kind === 'waiting' && before === 'connected') messages.note('offline', `Connection lost: ${state.reason}.`);
+  if (state.kind === 'waiting' && before === 'connected')
+    messages.note('offline', `Connection lost. ${sentence(state.reason)}`);
   if (state.kind === 'connected' && state.opened.again) messages.note('online', 'Back. What was kept follows.');
   before = state.kind;
 }
 
-tabs(byId('arrival-tabs'));
+tabs(byId('arrival-tabs'), () => {
+  messages.shown();
+  frames.shown();
+});
 let isPaused = false;
 byId('pause').addEventListener('click', () => {
   isPaused = !isPaused;

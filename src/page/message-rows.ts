@@ -8,6 +8,7 @@ import { byId, copyButton, element, say } from './dom.js';
 import { Feed } from './feed.js';
 import { bytesText, countText, durationText, timeText } from './format.js';
 import { jsonFault, prettyJson } from './json.js';
+import { type Caller, messageText } from './snippets.js';
 
 /** Characters of a payload in a row, and in an opened one. */
 const IN_ROW = 300;
@@ -43,13 +44,16 @@ const MARKS: Readonly<Record<Mark, string>> = {
 
 export class MessageRows {
   readonly #feed: Feed<Arrival | Note>;
+  readonly #caller: Caller;
   /** When this page pushed what has not arrived, by log@id. */
   readonly #pushed = new Map<string, number>();
   /** Where the latency of what arrived is to stand, and when it arrived. */
   readonly #arrived = new Map<string, { readonly at: number; cell: HTMLElement | undefined }>();
   #count = 0;
 
-  constructor() {
+  /** `caller`: who copies commands. */
+  constructor(caller: Caller) {
+    this.#caller = caller;
     this.#feed = new Feed<Arrival | Note>(
       'messages',
       (item) => (item.kind === 'message' ? this.#row(item) : noteRow(item)),
@@ -94,8 +98,8 @@ export class MessageRows {
     this.#feed.pause(isPaused);
   }
 
-  get waiting(): number {
-    return this.#feed.waiting;
+  shown(): void {
+    this.#feed.shown();
   }
 
   clear(): void {
@@ -154,10 +158,11 @@ export class MessageRows {
     for (const mark of marks)
       parts.push(element('p', { class: 'hint' }, `${mark}: ${MARKS[mark].replace(/^It/, 'it')}.`));
     if (log !== undefined && id !== undefined) {
-      const name = `${log}@${id}`;
+      const command = messageText(`${log}@${id}`, this.#caller);
       const copy = element('button', { type: 'button', class: 'quiet' }, 'Copy');
-      copyButton(copy, () => name);
-      parts.push(element('div', { class: 'copyline' }, element('code', {}, name), copy));
+      copyButton(copy, () => command);
+      parts.push(element('p', { class: 'hint' }, 'Where it is now, and who has it:'));
+      parts.push(element('div', { class: 'copyline' }, element('code', {}, command), copy));
     }
     return element('div', { class: 'opened' }, ...parts);
   }

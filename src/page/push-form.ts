@@ -37,6 +37,7 @@ interface Answer {
 export class PushForm {
   readonly #api: Api;
   readonly #facts: Facts;
+  readonly #caller: Caller;
   readonly #accepted: Accepted;
   readonly #name = byId<HTMLInputElement>('to-name');
   readonly #message = byId<HTMLTextAreaElement>('message');
@@ -52,7 +53,8 @@ export class PushForm {
   #ownName = true;
   #confirmed = false;
 
-  constructor(api: Api, facts: Facts, accepted: Accepted) {
+  constructor(api: Api, facts: Facts, caller: Caller, accepted: Accepted) {
+    this.#caller = caller;
     this.#api = api;
     this.#facts = facts;
     this.#accepted = accepted;
@@ -74,19 +76,11 @@ export class PushForm {
       this.#show();
     });
     tabs(byId('same-tabs'));
-    const caller: Caller = {
-      server: location.origin,
-      command: facts.command,
-      needsKey: facts.mode === 'production',
-    };
     copyButton(byId('copy-curl'), () => curlText(this.#order(), caller));
     copyButton(byId('copy-command'), () => commandText(this.#order(), caller));
     copyButton(byId('copy-fetch'), () => fetchText(this.#order(), caller));
-    this.#caller = caller;
     this.#show();
   }
-
-  readonly #caller: Caller;
 
   /** The user that the page connects as: pushes go there unless somebody typed another one. */
   setUser(user: string): void {

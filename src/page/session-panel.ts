@@ -1,7 +1,7 @@
 // The left side: who connects, the state it is in and what that means, being offline for a while, the rooms.
 
 import { formatId, isName, type MessageId, type RoomId, type UserId } from '../protocol/ids.js';
-import type { Connection, State, Who } from './connection.js';
+import { type Connection, type State, sentence, type Who } from './connection.js';
 import { button, byId, copyButton, element, say } from './dom.js';
 import { type Facts, socketUrl } from './facts.js';
 import { durationText } from './format.js';
@@ -34,7 +34,7 @@ export class SessionPanel {
     const url = byId<HTMLInputElement>('url');
     url.value = socketUrl(facts, location) ?? `ws://${location.hostname}:8090/sub`;
     if (facts.ws === null) byId('connect-form').querySelector('details')?.setAttribute('open', '');
-    if (facts.mode === 'production') this.#askForKey();
+    if (facts.mode === 'production') this.askForKey();
     byId<HTMLFormElement>('connect-form').addEventListener('submit', (event) => {
       event.preventDefault();
       this.#toggle();
@@ -60,6 +60,7 @@ export class SessionPanel {
     offline.disabled = state.kind !== 'connected' && state.kind !== 'offline';
     say(offline, state.kind === 'offline' ? 'Come back now' : 'Go offline for 10 s');
     if (state.kind !== 'offline') this.#stopMeanwhile();
+    if (state.kind === 'idle') say(byId('fact-position'), '–');
     const { title, more } = this.#words(state);
     say(byId('state-text'), title);
     say(byId('state-more'), more);
@@ -98,7 +99,9 @@ export class SessionPanel {
     this.#events.room(room);
   }
 
-  #askForKey(): void {
+  /** A key is needed. */
+  askForKey(): void {
+    if (!byId('key-part').hidden) return;
     byId('key-part').hidden = false;
     byId<HTMLInputElement>('meanwhile').checked = false;
     const command = `${this.#facts.command} key create --scope token --scope push --scope read --ttl 1d --key-file imgo.key`;
@@ -127,7 +130,11 @@ export class SessionPanel {
       byId('user').focus();
       return;
     }
-    connection.connect(this.#who());
+    const who = this.#who();
+    const isAddress = /^wss?:\/\//.test(who.url) && URL.canParse(who.url);
+    byId('url').setAttribute('aria-invalid', String(!isAddress));
+    say(byId('url-problem'), isAddress ? '' : 'Not an address: ws://HOST:PORT/sub.');
+    if (isAddress) connection.connect(who);
   }
 
   #who(): Who {
@@ -183,7 +190,7 @@ export class SessionPanel {
       bar.style.setProperty('--left', String(left / Math.max(1, state.until - start)));
       const seconds = Math.ceil(left / 1_000);
       if (state.kind === 'offline') say(text, `Back in ${seconds} s. Pushes go on: what is for you is kept.`);
-      else say(text, `${state.reason}. ${left === 0 ? 'Trying again now.' : `Trying again in ${seconds} s.`}`);
+      else say(text, `${sentence(state.reason)} ${left === 0 ? 'Trying again now.' : `Trying again in ${seconds} s.`}`);
     };
     show();
     this.#counting = setInterval(show, 200);

@@ -62,13 +62,23 @@ export function commandText(order: PushOrder, { server, command, needsKey }: Cal
     target.kind === 'all' ? '--all' : `--${target.kind}${target.name.startsWith('-') ? '=' : ' '}${word(target.name)}`,
     ...(ttl === '' ? [] : [`--ttl ${ttl}`]),
     ...(pushPath(order).includes('?') ? ['--wait'] : []),
-    ...(server === DEFAULT_SERVER ? [] : [`--server ${word(server)}`]),
-    ...(needsKey ? ['--key-file imgo.key'] : []),
+    ...reachingIt({ server, needsKey }),
     // What begins with a dash would be an option.
     ...(message.trimStart().startsWith('-') ? ['--'] : []),
     word(compactJson(message)),
   ];
   return parts.join(' ');
+}
+
+/** Where a message is: `name` is log@id. */
+export function messageText(name: string, { server, command, needsKey }: Caller): string {
+  return [`${command} msg`, word(name), ...reachingIt({ server, needsKey })].join(' ');
+}
+
+/** Flags that a command needs to reach the server of the page. */
+function reachingIt({ server, needsKey }: Pick<Caller, 'server' | 'needsKey'>): string[] {
+  const where = server === DEFAULT_SERVER ? [] : [`--server ${word(server)}`];
+  return needsKey ? [...where, '--key-file imgo.key'] : where;
 }
 
 export function fetchText(order: PushOrder, { server, needsKey }: Caller): string {

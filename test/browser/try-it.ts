@@ -176,6 +176,9 @@ async function checkBadInput(browser: Browser, { ready }: RunningServer): Promis
   await page.locator('#room').fill('r'.repeat(129));
   await page.locator('#room').press('Enter');
   await page.locator('#room-problem', { hasText: '1 to 128 bytes' }).waitFor();
+  await page.locator('input[value=user]').check({ force: true });
+  await page.locator('#dry-run').click();
+  await page.locator('#outcome', { hasText: 'It would reach 1 session on 1 node' }).waitFor();
   quiet(opened, ready);
 
   // A token that may join nothing, made by the page's own origin; and one that is none.

@@ -3,7 +3,15 @@ import { execFileSync } from 'node:child_process';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { commandText, curlText, fetchText, type PushOrder, pushBody, pushPath } from '../../../src/page/snippets.js';
+import {
+  commandText,
+  curlText,
+  fetchText,
+  messageText,
+  type PushOrder,
+  pushBody,
+  pushPath,
+} from '../../../src/page/snippets.js';
 
 const here = { server: 'http://127.0.0.1:7391', command: 'imgo', needsKey: false };
 
@@ -84,6 +92,15 @@ describe('the same push from elsewhere', () => {
     expect(wordsOf('curl', curlText(push, there), { IMGO_KEY: 'secret' })).toContain('Authorization: Bearer secret');
     expect(commandText(push, there)).toContain('--key-file imgo.key');
     expect(fetchText(push, there)).toContain('process.env.IMGO_KEY');
+  });
+
+  test('a message is named as one word', () => {
+    expect(wordsOf('imgo', messageText("user:o'neil@1-2", here))).toEqual([
+      'msg',
+      "user:o'neil@1-2",
+      '--server',
+      here.server,
+    ]);
   });
 
   test('the default server needs no mention', () => {
