@@ -157,6 +157,7 @@ export class PushForm {
       ['fetch', fetchText],
     ] as const) {
       say(byId(id), isGood && isNamed ? text(order, this.#caller) : '…');
+      byId<HTMLButtonElement>(`copy-${id}`).disabled = this.#button.disabled;
     }
     return isGood && isNamed;
   }
