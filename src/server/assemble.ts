@@ -433,6 +433,7 @@ class Assembly {
       store: () => this.#engines?.buckets.health(),
       job: () => this.#job?.counters,
       alerts: () => this.#alerts?.(),
+      traces: () => this.#traces.counters,
       comets: () => this.#comets?.all() ?? [],
     });
   }

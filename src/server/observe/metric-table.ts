@@ -136,6 +136,17 @@ export const METRICS = {
     help: 'What the store did for this node: appended, repeated, trimmed_expired, trimmed_cap, commits_failed and the like',
     labels: ['event'],
   },
+  imgo_trace_messages_total: {
+    type: 'counter',
+    of: 'node',
+    help: 'Messages that are traced and of which this process has noted a step',
+  },
+  imgo_trace_forgotten_total: {
+    type: 'counter',
+    of: 'node',
+    help: 'Traced messages forgotten because their hour was over (age) or there were too many (bytes), and steps above what one may have (steps)',
+    labels: ['reason'],
+  },
   imgo_job_records_total: {
     type: 'counter',
     of: 'job',

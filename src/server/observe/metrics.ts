@@ -11,6 +11,7 @@ import type { AlertCount } from './alarm.js';
 import { writeComet } from './comet-metrics.js';
 import { type Buckets, Exposition } from './exposition.js';
 import { ProcessFigures } from './process-figures.js';
+import type { TraceCounters } from './traces.js';
 
 /** What a logic counts in its HTTP side. */
 export interface PushFigures {
@@ -33,6 +34,7 @@ export interface MetricSources {
   readonly job: () => JobCounters | undefined;
   /** As a logic judges the whole server. */
   readonly alerts: () => readonly AlertCount[] | undefined;
+  readonly traces: () => Readonly<TraceCounters>;
   /** Of this node: its own, or those of its workers. */
   readonly comets: () => readonly CometService[];
 }
@@ -52,7 +54,7 @@ export class Metrics {
 
   /** The answer to one scrape. */
   async text(): Promise<string> {
-    const { about, problems, push, queue, store, job, alerts, comets } = this.#sources;
+    const { about, problems, push, queue, store, job, alerts, traces, comets } = this.#sources;
     const stats = await Promise.all(comets().map((comet) => this.#ask(comet)));
     const to = new Exposition();
     const { version, node } = about;
@@ -64,6 +66,7 @@ export class Metrics {
     writePush(to, push());
     writeQueue(to, queue());
     writeStore(to, store());
+    writeTraces(to, traces());
     writeJob(to, job());
     for (const { code, severity, count } of alerts() ?? []) to.add('imgo_alert', count, { code, severity });
     for (const one of stats) if (one !== undefined) writeComet(to, one);
@@ -112,6 +115,13 @@ function writeStore(to: Exposition, health: StoreHealth | undefined): void {
   to.add('imgo_store_used_bytes', health.usedBytes);
   to.add('imgo_store_free_bytes', health.freeBytes);
   for (const [event, count] of Object.entries(health.counters)) to.add('imgo_store_events_total', count, { event });
+}
+
+function writeTraces(to: Exposition, { marked, expired, evicted, stepsDropped }: Readonly<TraceCounters>): void {
+  to.add('imgo_trace_messages_total', marked);
+  to.add('imgo_trace_forgotten_total', expired, { reason: 'age' });
+  to.add('imgo_trace_forgotten_total', evicted, { reason: 'bytes' });
+  to.add('imgo_trace_forgotten_total', stepsDropped, { reason: 'steps' });
 }
 
 function writeJob(to: Exposition, counters: JobCounters | undefined): void {

@@ -10,6 +10,7 @@ import { type LogicOptions, logicDefaults } from '../../../src/server/logic/opti
 import { createLogicService, type Logic } from '../../../src/server/logic/sessions.js';
 import { Metrics } from '../../../src/server/observe/metrics.js';
 import { metricsPage } from '../../../src/server/observe/metrics-page.js';
+import { TraceStore } from '../../../src/server/observe/traces.js';
 import { createEmbeddedQueue } from '../../../src/server/queue/embedded.js';
 import type { Queue } from '../../../src/server/queue/queue.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
@@ -178,6 +179,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     store: () => buckets.health(),
     job: () => job.counters,
     alerts: () => undefined,
+    traces: () => new TraceStore(systemClock, 'l').counters,
     comets: () => [comet],
   });
   const http: LogicHttp = createLogicHttp({
