@@ -255,6 +255,16 @@ describe('a message lost to', () => {
 });
 
 describe('what does not exist', () => {
+  test('is not taken for something that expired, though its log has others', async () => {
+    const user = aUser();
+    const id = await api.push({ user }, 1);
+    const [epoch = 0, n = 0] = id.split('-').map(Number);
+    for (const other of [`1-1`, `${epoch}-${n - 1}`, `${epoch}-${n + 1}`]) {
+      const answer = await call(`${server.ready.http}/v1/trace?log=user:${user}&id=${other}`, 'GET', undefined);
+      expect([other, answer.status]).toEqual([other, 404]);
+    }
+  });
+
   test.each([
     ['user:1', '1-99999999', 404, 'message_not_found'],
     ['user:nobody-ever', '1-1', 404, 'message_not_found'],

@@ -56,12 +56,14 @@ export async function messageState(
   function whereabouts(): Whereabouts {
     if (state === undefined) return { kind: 'never' };
     if (compareIds(id, state.head) > 0) return { kind: 'ahead' };
-    const [first] = read.items;
+    const [first, second] = read.items;
     if (first?.kind === 'entry') {
       return compareIds(first.entry.id, id) === 0 ? { kind: 'kept', entry: first.entry } : { kind: 'never' };
     }
     // What ends before this id does not say that there was a message of this id.
     if (first?.kind === 'gap' && compareIds(first.upTo, id) < 0) return { kind: 'never' };
+    // Nothing came before the first of its log.
+    if (first?.kind === 'gap' && second?.kind === 'entry' && isZeroId(second.entry.prev)) return { kind: 'never' };
     return { kind: 'gone', ...goneReason(state) };
   }
 
