@@ -30,6 +30,8 @@ import { createLogicService, type Logic } from './logic/sessions.js';
 import { EventHub } from './observe/hub.js';
 import { Metrics } from './observe/metrics.js';
 import { type MetricsPage, metricsPage } from './observe/metrics-page.js';
+import { openSpans } from './observe/open-spans.js';
+import { type OtlpSettings, otlpSettings } from './observe/otlp-settings.js';
 import type { WatchedNode } from './observe/stream.js';
 import { TraceStore } from './observe/traces.js';
 import { startProbes } from './probes.js';
@@ -132,6 +134,7 @@ class Assembly {
   #push: (() => NodeReport['push']) | undefined;
   readonly #self: SelfWatch;
   readonly #traces: TraceStore;
+  readonly #otlp: OtlpSettings | undefined;
 
   constructor(config: Config, options: StartOptions) {
     this.#config = config;
@@ -142,6 +145,7 @@ class Assembly {
     this.#metrics = this.#measured();
     this.#hub = new EventHub(this.#node, this.#clock);
     this.#traces = new TraceStore(this.#clock, this.#node);
+    this.#otlp = otlpSettings(config.otlp, process.env);
     this.#failed.promise.catch(() => undefined);
     this.#self = new SelfWatch(this.#clock, config.cluster.tls?.cert);
     this.#undo.push(() => this.#self.stop());
@@ -174,6 +178,12 @@ class Assembly {
     this.#page = metricsPage(this.#metrics, config.metricsKeyFile);
     this.#undo.push(() => this.#metrics.stop());
     opened(() => this.#hub.stop());
+    const spans = await openSpans(this.#traces, this.#otlp, {
+      clock: this.#clock,
+      version: this.#options.version,
+      warn: (details, message) => this.#options.log.warn(details, message),
+    });
+    if (spans !== undefined) opened(spans);
     const processes = roles.includes('comet') ? await workerCount(config) : 1;
     const times = workerTimes(processes, availableParallelism());
     if (roles.includes('logic') || roles.includes('job')) {
@@ -300,6 +310,7 @@ class Assembly {
       hub: this.#hub,
       onTaken: (holder) => this.#taken(holder),
       traces: this.#traces,
+      otlp: this.#otlp,
       store: this.#engines,
     });
     this.#comets = comets;
@@ -432,6 +443,7 @@ class Assembly {
       queue: () => this.#engines?.queue.stats(),
       store: () => this.#engines?.buckets.health(),
       job: () => this.#job?.counters,
+      spans: () => this.#traces.sink?.counters,
       alerts: () => this.#alerts?.(),
       traces: () => this.#traces.counters,
       comets: () => this.#comets?.all() ?? [],

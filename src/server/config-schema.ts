@@ -237,6 +237,11 @@ export const schema = z.strictObject({
       level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'What is logged, to stderr.'),
       format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else JSON.'),
     }),
+    otlp: optionalText(
+      'OpenTelemetry receiver that spans of traced messages go to, over HTTP; "" takes the OTEL_ variables, where they are set.',
+      'http or https URL',
+      (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && new URL(value).username === '',
+    ),
     metrics_key_file: optionalText(
       'File with a key that opens /metrics and nothing else; comets and jobs apart tell theirs to nobody else off loopback.',
       'file',

@@ -138,6 +138,8 @@ export interface Config {
   readonly cluster: ClusterConfig;
   readonly drain: { readonly perSecond: number; readonly reconnect: Span };
   readonly store: { readonly reserveBytes: number };
+  /** The receiver of spans; undefined: the environment may name one. */
+  readonly otlp: string | undefined;
   /** Whoever has the key in it may read /metrics; undefined: there is none. */
   readonly metricsKeyFile: string | undefined;
   /** Whether admin keys may see payloads in the event stream. */
@@ -265,6 +267,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
     },
     drain: { perSecond: drain.rate, reconnect: drain.reconnect },
     store: { reserveBytes: store.reserve },
+    otlp: observe.otlp === '' ? undefined : observe.otlp,
     metricsKeyFile: path(observe.metrics_key_file),
     payloads: observe.payloads,
     alerts: {

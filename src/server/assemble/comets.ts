@@ -8,6 +8,7 @@ import type { CometAddresses } from '../comet/listeners.js';
 import type { CometOptions } from '../comet/options.js';
 import type { Config } from '../config.js';
 import type { EventHub, WatchService } from '../observe/hub.js';
+import type { OtlpSettings } from '../observe/otlp-settings.js';
 import type { TraceStore } from '../observe/traces.js';
 import type { NodeRecord, Registry, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
@@ -46,6 +47,8 @@ export interface CometsParts {
   /** Where events of this process go. */
   readonly hub: EventHub;
   readonly traces: TraceStore;
+  /** Where spans go; undefined: nowhere. */
+  readonly otlp: OtlpSettings | undefined;
   /** Of this process: what workers need of their parent. */
   readonly store: { readonly registry: Registry; readonly buckets: Buckets } | undefined;
 }
@@ -59,7 +62,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
       ...parts,
       ...store,
       count,
-      orders: { options, version, renewMs: RENEW_MS },
+      orders: { options, version, renewMs: RENEW_MS, otlp: parts.otlp },
     });
     try {
       await supervisor.start();

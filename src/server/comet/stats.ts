@@ -40,6 +40,7 @@ export function cometStats(
     reasons: { ...core.counters.reasons },
     rssBytes: figures.memory.rssBytes,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
+    ...(core.traces.store.sink === undefined ? {} : { spans: core.traces.store.sink.counters }),
     loopP99Ms: core.load.lateness.p99(),
     at: core.clock.now(),
     topicCount: topics.length,

@@ -7,7 +7,7 @@ import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, 
 import type { Clock, Timer } from '../clock.js';
 import type { EventHub } from '../observe/hub.js';
 import { LATENCY_BOUNDS_MS, Latency } from '../observe/latency.js';
-import { newMark, type TraceStore } from '../observe/traces.js';
+import { type Marked, newMark, type TraceStore } from '../observe/traces.js';
 import type { Accepted, EphemeralRecord, Queue } from '../queue/queue.js';
 import type { Buckets, Idempotency, PushRecord } from '../store/buckets.js';
 import type { LogicOptions } from './options.js';
@@ -47,6 +47,9 @@ export interface AcceptCounters {
   readonly accepted: Record<Target['kind'] | 'ephemeral', number>;
   readonly refused: Partial<Record<ErrorCode, number>>;
 }
+
+/** Of a push that is traced: its mark, and the span that it is, where spans are sent somewhere. */
+type Marks = Pick<Marked, 'mark' | 'parent'>;
 
 interface Pending {
   /** Monotonic ms. */
@@ -114,22 +117,40 @@ export class Acceptor {
    * @throws ImgoError as Queue.accept does; NoneAccepted for several users of whom none was accepted
    */
   push(request: PushRequest, scope: string): Promise<OneAccepted | SeveralAccepted> {
-    const { target } = request;
     const mark = this.#markOf(request);
-    if (target.kind === 'users') return this.#several(target.users, request, scope, mark);
+    const span = mark === undefined ? undefined : this.#traces?.sink?.push(mark, request.parent, request.target.kind);
+    if (mark === undefined) return this.#push(request, scope, undefined);
+    if (span === undefined) return this.#push(request, scope, { mark });
+    return this.#push(request, scope, { mark, parent: span.spanId }).then(
+      (answer) => {
+        span.end();
+        return answer;
+      },
+      (error: unknown) => {
+        span.end(asImgoError(error).code);
+        throw error;
+      },
+    );
+  }
+
+  #push(request: PushRequest, scope: string, marks: Marks | undefined): Promise<OneAccepted | SeveralAccepted> {
+    const { target } = request;
+    if (target.kind === 'users') return this.#several(target.users, request, scope, marks);
     const log = target.kind === 'user' ? userLog(target.user) : target.kind === 'room' ? roomLog(target.room) : ALL_LOG;
-    const trace = request.trace === true ? mark : undefined;
-    return this.#accept(log, request, scope, mark, (id) => {
+    const trace = request.trace === true ? marks?.mark : undefined;
+    return this.#accept(log, request, scope, marks, (id) => {
       this.counters.accepted[id === undefined ? 'ephemeral' : target.kind]++;
       return { kind: 'one', log, id, trace };
     });
   }
 
-  /** Of a push that is traced, because it says so or by chance. */
+  /** Of a push that is traced, because it says so, its caller's trace is sampled, or by chance. */
   #markOf(request: PushRequest): string | undefined {
     const { traceSample } = this.#options;
+    if (this.#traces === undefined) return undefined;
+    if (request.parent !== undefined) return request.parent.traceId;
     const wanted = request.trace === true || (traceSample > 0 && this.#clock.random() < traceSample);
-    return wanted && this.#traces !== undefined ? newMark(this.#clock) : undefined;
+    return wanted ? newMark(this.#clock) : undefined;
   }
 
   /** Counts a refusal; also of what never came as far as `push`. */
@@ -143,14 +164,14 @@ export class Acceptor {
     users: readonly UserId[],
     request: PushRequest,
     scope: string,
-    mark: string | undefined,
+    marks: Marks | undefined,
   ): Promise<SeveralAccepted> {
     const ids = new Map<UserId, MessageId | undefined>();
     const errors = new Map<UserId, ErrorCode>();
     let failure: ImgoError | undefined;
     const one = async (user: UserId) => {
       try {
-        ids.set(user, await this.#accept(userLog(user), request, scope, mark, same));
+        ids.set(user, await this.#accept(userLog(user), request, scope, marks, same));
       } catch (thrown) {
         const error = asImgoError(thrown);
         errors.set(user, error.code);
@@ -161,7 +182,7 @@ export class Acceptor {
     await Promise.all(users.map(one));
     if (ids.size === 0 && failure !== undefined) throw new NoneAccepted(failure.code, failure, errors);
     this.counters.accepted[request.ttlMs === 0 ? 'ephemeral' : 'users'] += ids.size;
-    return { kind: 'several', ids, errors, trace: request.trace === true ? mark : undefined };
+    return { kind: 'several', ids, errors, trace: request.trace === true ? marks?.mark : undefined };
   }
 
   /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
@@ -169,14 +190,15 @@ export class Acceptor {
     log: LogName,
     request: PushRequest,
     scope: string,
-    mark: string | undefined,
+    marks: Marks | undefined,
     answer: (id: MessageId | undefined) => T,
   ): Promise<T> {
     if (this.#failed) return Promise.reject(this.refused(new ImgoError('store_failed')));
     if (request.ttlMs !== 0) {
       const record = this.#record(log, request, scope);
-      if (mark === undefined) return this.#within(this.#queue.accept(record), record, answer);
-      return this.#within(this.#noted(this.#queue.accept({ ...record, trace: mark }), record, mark), record, answer);
+      if (marks === undefined) return this.#within(this.#queue.accept(record), record, answer);
+      const accepted = this.#queue.accept({ ...record, trace: marks.mark });
+      return this.#within(this.#noted(accepted, record, marks), record, answer);
     }
     if (request.idempotencyKey !== undefined) {
       const detail = 'what is never stored cannot have an idempotency key';
@@ -189,17 +211,17 @@ export class Acceptor {
       acceptedAt: this.#clock.now(),
       ephemeral: true,
       ...(operation === undefined ? {} : { operation }),
-      ...(mark === undefined ? {} : { trace: mark }),
+      ...(marks === undefined ? {} : { trace: marks.mark }),
     };
     const accepted = this.#queue.acceptEphemeral(record).then(nothing);
-    return this.#within(mark === undefined ? accepted : this.#noted(accepted, record, mark), record, answer);
+    return this.#within(marks === undefined ? accepted : this.#noted(accepted, record, marks), record, answer);
   }
 
   /** The same outcome; accepting is noted. */
   #noted<T extends Accepted | undefined>(
     work: Promise<T>,
     record: PushRecord | EphemeralRecord,
-    mark: string,
+    marks: Marks,
   ): Promise<T> {
     const since = this.#clock.monotonic();
     return work.then((accepted) => {
@@ -212,7 +234,7 @@ export class Acceptor {
         ...(operation === undefined ? {} : { operation }),
         ...(accepted?.duplicate === true ? { duplicate: true } : {}),
       } as const;
-      this.#traces?.note({ log, id: accepted?.id, mark }, step, acceptedAt);
+      this.#traces?.note({ log, id: accepted?.id, ...marks }, step, acceptedAt);
       return accepted;
     });
   }

@@ -3,6 +3,7 @@
 
 import { ImgoError } from '../../protocol/errors.js';
 import { type RoomId, roomId, type UserId, userId } from '../../protocol/ids.js';
+import type { TraceParent } from '../observe/trace-parent.js';
 import { parseDuration } from '../units.js';
 import { JsonScanner } from './json-scan.js';
 
@@ -25,6 +26,8 @@ export interface PushRequest {
   readonly idempotencyKey: string | undefined;
   /** What becomes of it is noted, step by step. */
   readonly trace?: boolean;
+  /** The caller's span, where spans are sent somewhere. */
+  readonly parent?: TraceParent | undefined;
 }
 
 /** Limits that a body is held to. */

@@ -61,9 +61,14 @@ export const REASONS: Readonly<Record<string, MetricName>> = {
   fault: 'imgo_comet_faults_total',
 };
 
+/** Which worker a comet is; 0: the process itself. */
+export function workerOf({ node }: Pick<CometStats, 'node'>): string {
+  return node.split('/')[1] ?? '0';
+}
+
 /** One comet: of this process (worker 0), or of a worker. */
 export function writeComet(to: Exposition, stats: CometStats): void {
-  const worker = stats.node.split('/')[1] ?? '0';
+  const worker = workerOf(stats);
   const labels = { worker };
   to.add('imgo_comet_connections', stats.connections, labels);
   for (const [kind, count] of Object.entries(stats.byDialect)) {

@@ -61,6 +61,18 @@ export const METRICS = {
     help: 'How many subjects (nodes, rooms) of the whole server an alert holds for, 0: none; every logic says it, so take the max',
     labels: ['code', 'severity'],
   },
+  imgo_spans_exported_total: {
+    type: 'counter',
+    of: 'node',
+    help: 'Spans that the OpenTelemetry receiver took, where one is named',
+    labels: WORKER,
+  },
+  imgo_spans_dropped_total: {
+    type: 'counter',
+    of: 'node',
+    help: 'Spans that it did not get: too many waited (queue_full), it refused them (refused), the process ended (unsent)',
+    labels: [...WORKER, 'reason'],
+  },
   imgo_push_accepted_total: {
     type: 'counter',
     of: 'logic',

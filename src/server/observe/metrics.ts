@@ -8,10 +8,10 @@ import type { QueueStats } from '../queue/queue.js';
 import type { CometService, CometStats } from '../rpc/services.js';
 import type { StoreHealth } from '../store/buckets.js';
 import type { AlertCount } from './alarm.js';
-import { writeComet } from './comet-metrics.js';
+import { workerOf, writeComet } from './comet-metrics.js';
 import { type Buckets, Exposition } from './exposition.js';
 import { ProcessFigures } from './process-figures.js';
-import type { TraceCounters } from './traces.js';
+import type { TraceCounters, TraceSink } from './traces.js';
 
 /** What a logic counts in its HTTP side. */
 export interface PushFigures {
@@ -32,6 +32,8 @@ export interface MetricSources {
   readonly queue: () => QueueStats | undefined;
   readonly store: () => StoreHealth | undefined;
   readonly job: () => JobCounters | undefined;
+  /** Of this process, where they are sent somewhere. */
+  readonly spans: () => TraceSink['counters'] | undefined;
   /** As a logic judges the whole server. */
   readonly alerts: () => readonly AlertCount[] | undefined;
   readonly traces: () => Readonly<TraceCounters>;
@@ -54,7 +56,7 @@ export class Metrics {
 
   /** The answer to one scrape. */
   async text(): Promise<string> {
-    const { about, problems, push, queue, store, job, alerts, traces, comets } = this.#sources;
+    const { about, problems, push, queue, store, job, spans, alerts, traces, comets } = this.#sources;
     const stats = await Promise.all(comets().map((comet) => this.#ask(comet)));
     const to = new Exposition();
     const { version, node } = about;
@@ -68,8 +70,14 @@ export class Metrics {
     writeStore(to, store());
     writeTraces(to, traces());
     writeJob(to, job());
+    writeSpans(to, spans(), '0');
     for (const { code, severity, count } of alerts() ?? []) to.add('imgo_alert', count, { code, severity });
-    for (const one of stats) if (one !== undefined) writeComet(to, one);
+    for (const one of stats) {
+      if (one === undefined) continue;
+      writeComet(to, one);
+      // Of this process they are told already.
+      if (workerOf(one) !== '0') writeSpans(to, one.spans, workerOf(one));
+    }
     return to.text();
   }
 
@@ -84,6 +92,14 @@ export class Metrics {
     const first = await Promise.race([answer, pause(this.#sources.clock, WORKER_MS, answered.signal)]);
     answered.abort();
     return first ?? undefined;
+  }
+}
+
+function writeSpans(to: Exposition, counters: TraceSink['counters'] | undefined, worker: string): void {
+  if (counters === undefined) return;
+  to.add('imgo_spans_exported_total', counters.exported, { worker });
+  for (const [reason, count] of Object.entries(counters.dropped)) {
+    to.add('imgo_spans_dropped_total', count, { worker, reason });
   }
 }
 

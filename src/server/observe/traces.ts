@@ -6,6 +6,7 @@
 import { compareIds, formatId, isZeroId, type LogName, type MessageId } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
 import type { NodeTrace, NotedStep, TraceStep } from './steps.js';
+import type { TraceParent } from './trace-parent.js';
 
 /** Of all steps and messages together, about. */
 const BYTES = 4 * 1024 * 1024;
@@ -26,6 +27,25 @@ export interface Marked {
   /** undefined: ephemeral. */
   readonly id: MessageId | undefined;
   readonly mark: string;
+  /** The span that it began in, where that is known: 16 hex digits. */
+  readonly parent?: string | undefined;
+}
+
+/** Who is told of every step beside: it makes spans of them for a receiver outside. */
+export interface TraceSink {
+  /** A push begins that is marked: of its caller's trace, or of one of its own. */
+  push(mark: string, parent: TraceParent | undefined, target: string): PushSpan;
+  /** A step was noted. */
+  note(marked: Marked, step: NotedStep): void;
+  /** What became of the spans, monotonic. */
+  readonly counters: { readonly exported: number; readonly dropped: Readonly<Record<string, number>> };
+}
+
+/** A push at the logic that takes it. */
+export interface PushSpan {
+  readonly spanId: string;
+  /** It has its outcome. `error`: a code. */
+  end(error?: string): void;
 }
 
 interface Trace extends Marked {
@@ -68,6 +88,8 @@ export class TraceStore {
   any = false;
   bytes = 0;
   readonly node: string;
+  /** undefined: no receiver is named. */
+  sink: TraceSink | undefined;
   readonly counters: TraceCounters = { marked: 0, evicted: 0, expired: 0, stepsDropped: 0 };
   readonly #clock: Clock;
   readonly #limits: TraceLimits;
@@ -83,7 +105,9 @@ export class TraceStore {
   }
 
   /** A step of a message that is marked, known here or not. `at`: wall ms; now unless given. */
-  note({ log, id, mark }: Marked, step: TraceStep, at = this.#clock.now()): void {
+  note(marked: Marked, step: TraceStep, at = this.#clock.now()): void {
+    const { log, id, mark } = marked;
+    this.sink?.note(marked, { ...step, at });
     const trace = this.#begin(log, id, mark);
     if (trace.steps.length >= this.#limits.steps) {
       trace.more++;

@@ -9,6 +9,7 @@ import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, 
 import type { LatencyFigures } from '../observe/latency.js';
 import type { ProcessUse } from '../observe/process.js';
 import type { NodeTrace } from '../observe/steps.js';
+import type { TraceSink } from '../observe/traces.js';
 import type { QueueStats } from '../queue/queue.js';
 import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
 
@@ -258,6 +259,8 @@ export interface CometStats {
   readonly capacity?: { readonly most: number; readonly by: 'max_conns' | 'fd_limit' };
   /** From a message's acceptance to the socket, by samples: one delivery in 64. */
   readonly took?: LatencyFigures;
+  /** What became of its spans, monotonic; where they are sent somewhere. */
+  readonly spans?: TraceSink['counters'];
 }
 
 export interface TopicStats {

@@ -180,6 +180,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     job: () => job.counters,
     alerts: () => undefined,
     traces: () => new TraceStore(systemClock, 'l').counters,
+    spans: () => undefined,
     comets: () => [comet],
   });
   const http: LogicHttp = createLogicHttp({

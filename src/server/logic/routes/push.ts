@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asImgoError, ImgoError } from '../../../protocol/errors.js';
 import type { MessageId, UserId } from '../../../protocol/ids.js';
+import { traceParent } from '../../observe/trace-parent.js';
 import { parseDuration } from '../../units.js';
 import { answerHead, type OneAccepted, type SeveralAccepted } from '../accept.js';
 import type { Awaited } from '../deliveries.js';
@@ -71,6 +72,7 @@ function handlePush(context: RouteContext, request: FastifyRequest, reply: Fasti
   let waitMs: number | undefined;
   try {
     push = withHeaderKey(readPush(bytesOf(request), options), request.headers['idempotency-key']);
+    if (context.traces?.sink !== undefined) push = { ...push, parent: traceParent(request.headers['traceparent']) };
     waitMs = waitOf(context, request, push);
   } catch (error) {
     fail(context, request, reply, acceptor.refused(asImgoError(error)));
