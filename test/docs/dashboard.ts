@@ -241,6 +241,7 @@ const ROWS: readonly Row[] = [
       reasons('Ephemeral messages dropped', 'imgo_comet_dropped_total', 'reason'),
       reasons('Faults of sockets', 'imgo_comet_faults_total', 'reason'),
       reasons('Calls that failed', 'imgo_comet_failures_total', 'reason'),
+      reasons('Spans that a receiver did not get', 'imgo_spans_dropped_total', 'reason'),
       {
         title: 'Gaps',
         unit: 'cps',

@@ -32,6 +32,7 @@ const queries = panels.flatMap(({ title, targets = [] }) => targets.map(({ expr 
 /** Told only once there is something to tell of it: a Kafka, a problem, an alert, a refusal. */
 const NOT_ALWAYS = new Set([
   'imgo_problem',
+  'imgo_spans_dropped_total',
   'imgo_queue_lag_messages',
   'imgo_queue_events_total',
   'imgo_comet_refused_total',
