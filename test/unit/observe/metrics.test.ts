@@ -117,7 +117,7 @@ describe('a scrape', () => {
       }
     }
     expect(text).not.toContain('canary');
-    expect(text.split('\n').length).toBeLessThan(400);
+    expect(text.split('\n').length).toBeLessThan(600);
   });
 
   it('escapes what a label may not have', () => {
