@@ -2,7 +2,7 @@
 // on real Kafka and Redis, a push at a logic reaches a client of a comet, and the comet can be drained. Where things are is
 // this machine's affair.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -60,7 +60,7 @@ describe.each(['systemd', 'compose-cluster', 'kubernetes'])('%s', (template) => 
     };
 
     const logic = await start('logic', key('cluster.key'), ['--key-file', key('imgo.key'), ...stores]);
-    await start('job', key('job.key'), stores);
+    const job = await start('job', key('job.key'), stores);
     const comet = await start('comet', key('comet.key'), ['--set', `cluster.logic=${logic.rpc}`]);
 
     const admin = ['--server', logic.http, '--key-file', key('imgo.key')];
@@ -68,6 +68,22 @@ describe.each(['systemd', 'compose-cluster', 'kubernetes'])('%s', (template) => 
     using client = await enter({ at: comet.tcp, auth: token });
     imgo(['push', '--user', '123', '{"test":1}', ...admin]);
     await until('what was pushed', () => client.got().includes('{"test":1}'));
+    // Each node tells its own figures, so that over all of them nothing counts twice.
+    const told = async (node: Node, more: RequestInit = {}) => (await fetch(`${node.http}/metrics`, more)).text();
+    const bearer = { headers: { authorization: `Bearer ${readFileSync(key('imgo.key'), 'utf8').trim()}` } };
+    const scrapes = [await told(logic, bearer), await told(job), await told(comet)];
+    const tellsOf = (name: string) => scrapes.map((text) => new RegExp(`^${name}[ {]`, 'm').test(text));
+    expect(tellsOf('imgo_build_info')).toEqual([true, true, true]);
+    expect(tellsOf('imgo_push_accepted_total')).toEqual([true, false, false]);
+    expect(tellsOf('imgo_job_records_total')).toEqual([false, true, false]);
+    expect(tellsOf('imgo_comet_connections')).toEqual([false, false, true]);
+    expect(tellsOf('imgo_queue_lag_messages')).toEqual([true, true, false]);
+    expect(await (await fetch(`${logic.http}/metrics`)).text()).toContain('key_missing');
+    if (existsSync(key('metrics.key'))) {
+      const own = { headers: { authorization: `Bearer ${readFileSync(key('metrics.key'), 'utf8').trim()}` } };
+      expect(await told(logic, own)).toContain('imgo_push_accepted_total');
+      expect((await fetch(`${logic.http}/v1/stats`, own)).status).toBe(401);
+    }
     const nodes = imgo(['nodes', '--json', ...admin])
       .trim()
       .split('\n');
