@@ -142,7 +142,7 @@ export const COMET_MUTANTS: readonly Mutant[] = [
   mutant(
     'an ephemeral message overtakes what is read',
     'session',
-    'if (!this.ready || this.log?.behind === true) {',
+    'if (!this.ready || behind) {',
     'if (this.log === undefined) {',
     'slow',
     'ephemeral',
