@@ -27,6 +27,11 @@ export interface Counts {
   readonly unknown: number;
 }
 
+/** Late messages that are sent at once. */
+const BURST = 256;
+/** Pushes without an answer: more of them only keep the server from answering. */
+const UNANSWERED = 20_000;
+
 export class Offer {
   readonly #api: PushApi;
   readonly #aiming: Aiming;
@@ -48,12 +53,23 @@ export class Offer {
     this.#now = now;
   }
 
-  /** Offers message after message until all are, or the signal ends it. Answers may still be on their way. */
+  /**
+   * Offers message after message until all are, or the signal ends it. Answers may still be on their way. Late messages go in
+   * bursts that let answers in between, and wait while too many have no answer: they count from when they were due.
+   */
   run({ startedAt, everyMs, all }: Schedule, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       let n = 1;
       const go = () => {
-        for (; n <= all && !signal.aborted; n++) {
+        for (let burst = 0; n <= all && !signal.aborted; n++, burst++) {
+          if (burst >= BURST) {
+            setImmediate(go);
+            return;
+          }
+          if (this.#under.size >= UNANSWERED) {
+            setTimeout(go, 1);
+            return;
+          }
           const due = startedAt + (n - 1) * everyMs;
           const wait = due - this.#now();
           if (wait > 0) {

@@ -111,7 +111,8 @@ export class Inbox {
       }
       const message = item.message as Message;
       const result = this.#handlers.message(message);
-      if (result === undefined) {
+      // Without types a handler may return anything, as `list.push` does.
+      if (typeof result?.then !== 'function') {
         this.#done(message.log, message.id);
         return;
       }

@@ -19,6 +19,7 @@ import { TcpMemory } from './assemble/tcp-memory.js';
 import { once, runAll, type Undo } from './assemble/undo.js';
 import { keepUp } from './assemble/upkeep.js';
 import { type Clock, pause, systemClock } from './clock.js';
+import { ClusterClock } from './cluster-clock.js';
 import { type Config, isEmbedded, isLoopback, listeners } from './config.js';
 import { Failures } from './failures.js';
 import { createJob, type Job } from './job/job.js';
@@ -112,6 +113,8 @@ class Assembly {
   readonly #config: Config;
   readonly #options: StartOptions;
   readonly #clock: Clock;
+  /** The same; of a process that is alone it is this machine's. */
+  readonly #clusterClock: ClusterClock | undefined;
   readonly #node: NodeId;
   readonly #undo: Undo[] = [];
   readonly #failed = Promise.withResolvers<never>();
@@ -139,7 +142,9 @@ class Assembly {
   constructor(config: Config, options: StartOptions) {
     this.#config = config;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    const clock = options.clock ?? systemClock;
+    this.#clusterClock = isEmbedded(config) ? undefined : new ClusterClock(clock, options.log);
+    this.#clock = this.#clusterClock ?? clock;
     const made = `n-${Buffer.from(this.#clock.randomBytes(4)).toString('hex')}`;
     this.#node = (config.cluster.node ?? made) as NodeId;
     this.#metrics = this.#measured();
@@ -151,6 +156,8 @@ class Assembly {
     this.#undo.push(() => this.#self.stop());
     options.signal?.addEventListener('abort', () => this.#stopping.abort(), { once: true });
   }
+
+  readonly #onTime = (said: number, askedAt: number): void => this.#clusterClock?.learn(said, askedAt);
 
   readonly stop = once(() => {
     this.#stopping.abort();
@@ -220,7 +227,8 @@ class Assembly {
       embedded || http === undefined ? undefined : await startProbes(http, problems, { api, metrics: this.#page });
     try {
       const signal = this.#stopping.signal;
-      const options = { clock: this.#clock, log, version, leaseMs, name: this.#node, signal, onWaiting };
+      const parts = { clock: this.#clock, log, version, leaseMs, name: this.#node, signal };
+      const options = { ...parts, onWaiting, onTime: this.#onTime };
       return await openEngines(this.#config, options, opened);
     } finally {
       await probes?.stop();
@@ -237,6 +245,7 @@ class Assembly {
         version,
         node: this.#node,
         registry: this.#engines?.registry,
+        onTime: this.#onTime,
         handlerFor: (peer) => this.#handlerFor(peer),
       },
       opened,
@@ -417,7 +426,8 @@ class Assembly {
     if (this.#logic === undefined || this.#engines === undefined || key === undefined) return undefined;
     const welcome = async () => {
       const logics = (nodes?.live ?? []).filter(({ roles }) => roles.includes('logic')).map((one) => one.address);
-      return { logics: [...new Set([...logics, address ?? ''])], development: this.#mode === 'development' };
+      const development = this.#mode === 'development';
+      return { logics: [...new Set([...logics, address ?? ''])], development, now: this.#clock.now() };
     };
     const statedIdentities = this.#config.listen.goim !== undefined;
     const { registry: lease } = this.#engines;

@@ -1,6 +1,7 @@
 // The connection to Redis behind Sentinel comes back by itself from whatever the ways to servers and sentinels do during a
 // failover: a sentinel that says nothing, a primary that says nothing, and news that come at a bad moment.
 
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/server/clock.js';
 import { connectRedis, type RedisLink } from '../../src/server/store/redis/connect.js';
@@ -74,6 +75,19 @@ describe('a failover that is not told', () => {
 });
 
 describe('a sentinel that says nothing', () => {
+  test('to who subscribes to its news anew harms nobody', async () => {
+    const now = await scene();
+    const [first] = now.sentinels;
+    await vi.waitFor(() => expect(first?.connections).toBe(1), BACK);
+    first?.stall();
+    first?.cut();
+    await vi.waitFor(() => expect(first?.connections).toBe(1), BACK);
+    // Longer than any answer is waited for: a rejection that nobody handles ends a process, and fails a test.
+    await wait(2_000);
+    first?.heal();
+    await write(now);
+  });
+
   test('is passed over', async () => {
     const now = await scene();
     now.sentinels[0]?.stall();

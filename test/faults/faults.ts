@@ -50,7 +50,7 @@ const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.client
 const began = Date.now();
 const endsBy = began + Number(values.minutes) * 60_000;
 /** After this nothing more is broken and pushed: the rest of the time is for what is under way, and for judging. */
-const breaksUntil = began + Number(values.minutes) * 60_000 * 0.7;
+const breaksUntil = began + Number(values.minutes) * 60_000 * 0.75;
 const IN_FLIGHT = 192;
 /** Nothing came for so long: everything is there, or will not come. */
 const QUIET_MS = 4_000;

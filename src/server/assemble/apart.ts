@@ -37,13 +37,13 @@ export async function openApart(
 ): Promise<Engines> {
   const { redis, kafka } = config;
   if (redis === undefined || kafka === undefined) throw new ImgoError('internal', { detail: 'no engines are named' });
-  const { clock, log, leaseMs, signal } = options;
+  const { clock, log, leaseMs, signal, onTime } = options;
   const password = secretOf(redis.passwordFile);
   const link = await reach(options, () =>
     connectRedis({ url: redis.url, clock, signal, ...(password === undefined ? {} : { password }) }),
   );
   opened(() => link[Symbol.asyncDispose]());
-  const watch = await reach(options, () => RedisWatch.start({ link, clock }));
+  const watch = await reach(options, () => RedisWatch.start({ link, clock, onTime }));
   opened(() => watch[Symbol.dispose]());
   const prefix = `${redis.prefix}:`;
   const registry = createRedisRegistry({ link, prefix, leaseMs });
@@ -57,7 +57,7 @@ export async function openApart(
     registry,
     queue,
     deadLetter: (record, cause) => queue.deadLetter(record, cause),
-    problems: () => [watch.health().failure, queue.trouble].flatMap((trouble) => trouble?.code ?? []),
+    problems: () => [watch.health().failure, queue.problem].flatMap((problem) => problem?.code ?? []),
   };
 }
 

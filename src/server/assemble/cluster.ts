@@ -34,6 +34,8 @@ export interface ClusterParts {
   readonly version: string;
   /** Where logics and jobs work. */
   readonly registry: Registry | undefined;
+  /** What a logic says of the time. */
+  readonly onTime: (said: number, askedAt: number) => void;
   /** What a peer may ask of this node. */
   readonly handlerFor: (peer: Peer) => LinkHandler | undefined;
 }
@@ -78,7 +80,13 @@ export async function enterCluster(parts: ClusterParts, opened: (close: Undo) =>
   if (nodes !== undefined) opened(() => nodes.stop());
   const apart = roles.includes('comet') && !roles.includes('logic');
   const logics = apart
-    ? new Logics({ ...common, key: key.dialling('comet', undefined), seeds: cluster.logic, onCallers: accept })
+    ? new Logics({
+        ...common,
+        key: key.dialling('comet', undefined),
+        seeds: cluster.logic,
+        onCallers: accept,
+        onTime: parts.onTime,
+      })
     : undefined;
   if (logics !== undefined) opened(() => logics.stop());
   const lease = registry === undefined ? logics?.lease : joining(registry, key, accept);

@@ -27,6 +27,8 @@ export interface EnginesOptions {
   readonly name: string;
   /** Ends the wait for what cannot be reached. */
   readonly signal: AbortSignal;
+  /** The time of the store, wall ms, where that is another machine's; it was asked at `askedAt`, monotonic ms. */
+  readonly onTime?: ((said: number, askedAt: number) => void) | undefined;
   /** Code of what is waited for; undefined: nothing any more. */
   readonly onWaiting: (code: string | undefined) => void;
 }

@@ -40,6 +40,8 @@ const DEFAULTS = {
 } as const;
 /** So often no topic of the name is found before it counts as deleted. */
 const GONE_LOOKS = 3;
+/** Looks that failed before it is said: a leader that moves fails one. */
+const AWAY_LOOKS = 2;
 
 export interface KafkaQueue extends Queue {
   readonly epoch: number;
@@ -48,6 +50,8 @@ export interface KafkaQueue extends Queue {
   readonly warnings: readonly string[];
   /** Why nothing is accepted now, whatever the push. */
   readonly trouble: ImgoError | undefined;
+  /** That, or why the topic cannot be looked at: a job sends nothing, and is as idle without brokers. */
+  readonly problem: ImgoError | undefined;
   /** Keeps a record that the store cannot, in the topic of dead letters. */
   deadLetter(record: IdentifiedRecord, cause: unknown): Promise<void>;
 }
@@ -109,6 +113,9 @@ class TopicQueue implements KafkaQueue {
   #stopping = false;
   #changed: ImgoError | undefined;
   #gone = 0;
+  /** Since when looking fails, in looks, and why. */
+  #unseen = 0;
+  #away: ImgoError | undefined;
   #lag = 0;
   #looking = false;
   #accepted = 0;
@@ -146,6 +153,10 @@ class TopicQueue implements KafkaQueue {
 
   get trouble(): ImgoError | undefined {
     return this.#changed ?? this.#producer.trouble;
+  }
+
+  get problem(): ImgoError | undefined {
+    return this.trouble ?? (this.#unseen >= AWAY_LOOKS ? this.#away : undefined);
   }
 
   accept(record: PushRecord): Promise<Accepted> {
@@ -298,7 +309,10 @@ class TopicQueue implements KafkaQueue {
         lag += Math.max(0, high - Math.max(low, committed.get(partition)?.offset ?? low));
       }
       this.#lag = lag;
+      this.#unseen = 0;
     } catch (error) {
+      this.#unseen++;
+      this.#away = this.#parts.client.error(error);
       this.#options.log.debug({ cause: String(error) }, 'the topic cannot be looked at; it is tried again');
     } finally {
       this.#looking = false;

@@ -26,6 +26,8 @@ export interface LogicsOptions {
   readonly silenceMs: number;
   /** Who may dial this comet, as of its newest lease. */
   readonly onCallers: (keys: CallerKeys) => void;
+  /** The time that a logic said, wall ms, and when it was asked, monotonic ms. */
+  readonly onTime?: ((said: number, askedAt: number) => void) | undefined;
   readonly log: { warn(details: object, message: string): void };
 }
 
@@ -194,7 +196,10 @@ export class Logics {
   async #refresh(): Promise<Welcome> {
     const seeds = await this.#seeds();
     this.#adopt(this.#known.length === 0 ? seeds : [...this.#known, ...seeds]);
+    const { clock, onTime } = this.#options;
+    const askedAt = clock.monotonic();
     const welcome = await this.#cluster.welcome();
+    if (welcome.now !== undefined) onTime?.(welcome.now, askedAt);
     this.#adopt([...welcome.logics, ...seeds]);
     return welcome;
   }

@@ -110,6 +110,8 @@ export interface Welcome {
   readonly logics: readonly string[];
   /** No API key, and nothing but loopback. */
   readonly development: boolean;
+  /** The time of the cluster, wall ms. Older logics say none. */
+  readonly now?: number;
 }
 
 /** Every node, for logics that show it. */

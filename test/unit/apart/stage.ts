@@ -9,7 +9,7 @@ import { type Client, connect } from '../../../src/client/index.js';
 import type { UserId } from '../../../src/protocol/ids.js';
 import type { Engines } from '../../../src/server/assemble/engine-set.js';
 import { type RunningServer, startServer } from '../../../src/server/assemble.js';
-import { systemClock } from '../../../src/server/clock.js';
+import { type Clock, systemClock } from '../../../src/server/clock.js';
 import { loadConfig } from '../../../src/server/config-load.js';
 import { createEmbeddedQueue } from '../../../src/server/queue/embedded.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
@@ -24,6 +24,10 @@ const MIB = 2 ** 20;
 export interface StageOptions {
   readonly leaseMs?: number;
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Settings of real brokers, in place of engines of memory. */
+  readonly brokers?: Readonly<Record<string, unknown>>;
+  /** The clock of that server's machine. */
+  readonly clockOf?: (name: string) => Clock;
 }
 
 /** What a client got. */
@@ -72,7 +76,7 @@ export class Stage implements AsyncDisposable {
     const logics = [...this.servers.values()].flatMap(({ addresses }) =>
       addresses.http !== undefined && addresses.tcp === undefined ? [addresses.rpc ?? ''] : [],
     );
-    const apart = role === 'comet' ? { 'cluster.logic': logics.join(',') } : ENGINES;
+    const apart = role === 'comet' ? { 'cluster.logic': logics.join(',') } : { ...ENGINES, ...this.#options.brokers };
     const settings = {
       role,
       'listen.http': role.includes('logic') ? 0 : 'off',
@@ -89,7 +93,10 @@ export class Stage implements AsyncDisposable {
     const flags = Object.entries(settings).map(([key, value]) => ({ key, value, where: key }));
     const { config } = loadConfig({ env: {}, flags, folder: this.folder });
     const log = pino({ base: { name } }, { write: (line: string) => void this.#log.push(line) });
-    const server = await startServer(config, { log, version: 'test', engines: this.engines });
+    const { brokers, clockOf } = this.#options;
+    const engines = brokers ? {} : { engines: this.engines };
+    const clock = clockOf === undefined ? {} : { clock: clockOf(name) };
+    const server = await startServer(config, { log, version: 'test', ...engines, ...clock });
     this.servers.set(name, server);
     return server;
   }

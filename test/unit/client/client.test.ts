@@ -260,6 +260,18 @@ describe('acknowledgements', () => {
     expect(done.length).toBe(2);
   });
 
+  it('a message whose handler returns something that is no promise is done', async () => {
+    const got: unknown[] = [];
+    const { line } = start({}, { message: (message) => got.push(message.id) as never });
+    const first = await line(0);
+    first.open();
+    first.push('1-1');
+    first.push('1-2');
+    await tick(1_000);
+    expect(got).toEqual([id('1-1'), id('1-2')]);
+    expect(first.acks.at(-1)).toEqual(id('1-2'));
+  });
+
   it('ephemeral pushes move nothing', async () => {
     const { line } = start();
     const first = await line(0);

@@ -104,13 +104,21 @@ function serverClient(target: RedisTarget, options: ConnectOptions): Redis {
   return client;
 }
 
-/** ioredis prints what goes wrong with a sentinel that tells of failovers, unless somebody listens: it is dialled again. */
+/**
+ * Those that tell of failovers. What goes wrong with one ioredis prints, unless somebody listens, and a deadline for it ends
+ * the process: it subscribes anew by itself, and leaves the rejection to nobody.
+ */
 function listenToSentinels(client: Redis): void {
-  const { connector } = client as unknown as { readonly connector: { connectToSentinel?(...args: unknown[]): Redis } };
+  const { connector } = client as unknown as { readonly connector: { connectToSentinel?: ToSentinel } };
   const connectToSentinel = connector.connectToSentinel?.bind(connector);
   if (connectToSentinel === undefined) return;
-  connector.connectToSentinel = (...args) => connectToSentinel(...args).on('error', () => undefined);
+  connector.connectToSentinel = (endpoint, options) => {
+    const lasting = options === undefined ? undefined : { ...options, commandTimeout: undefined };
+    return connectToSentinel(endpoint, lasting).on('error', () => undefined);
+  };
 }
+
+type ToSentinel = (endpoint: object, options?: object) => Redis;
 
 function clusterClient(target: RedisTarget, options: ConnectOptions): Cluster {
   const { retryStrategy: _none, ...redisOptions } = commonOptions(target, options);

@@ -14,6 +14,8 @@ export interface WatchOptions {
   readonly clock: Clock;
   /** How often it is looked at, ms. */
   readonly everyMs?: number;
+  /** Redis's time, wall ms, and when it was asked, monotonic ms: with every look. */
+  readonly onTime?: ((said: number, askedAt: number) => void) | undefined;
 }
 
 /** Redis 6.2: the oldest that still gets fixes; 5.0 is what the scripts need. */
@@ -45,6 +47,7 @@ export type LineageListener = (lineage: string) => Promise<unknown>;
 export class RedisWatch implements Disposable {
   readonly #link: RedisLink;
   readonly #clock: Clock;
+  readonly #onTime: WatchOptions['onTime'];
   readonly #told = new Set<string>();
   readonly #listeners: LineageListener[] = [];
   #seen: readonly Seen[] = [];
@@ -53,9 +56,10 @@ export class RedisWatch implements Disposable {
   #timer: Timer | undefined;
   #looking = false;
 
-  private constructor({ link, clock, everyMs = 1_000 }: WatchOptions) {
+  private constructor({ link, clock, everyMs = 1_000, onTime }: WatchOptions) {
     this.#link = link;
     this.#clock = clock;
+    this.#onTime = onTime;
     this.#timer = clock.every(everyMs, () => void this.look());
   }
 
@@ -66,6 +70,7 @@ export class RedisWatch implements Disposable {
   static async start(options: WatchOptions): Promise<RedisWatch> {
     const seen = await lookAt(options.link);
     const watch = new RedisWatch(options);
+    await watch.#lookAtTime();
     watch.#seen = seen;
     return watch;
   }
@@ -104,6 +109,7 @@ export class RedisWatch implements Disposable {
     this.#looking = true;
     try {
       this.#seen = await lookAt(this.#link);
+      await this.#lookAtTime();
       this.#failure = undefined;
       this.#failed = 0;
       await this.#tell();
@@ -116,6 +122,13 @@ export class RedisWatch implements Disposable {
     } finally {
       this.#looking = false;
     }
+  }
+
+  async #lookAtTime(): Promise<void> {
+    if (this.#onTime === undefined) return;
+    const askedAt = this.#clock.monotonic();
+    const [seconds, micros] = (await this.#link.command('time')) as readonly Buffer[];
+    this.#onTime(Number(seconds) * 1_000 + Number(micros) / 1_000, askedAt);
   }
 
   async #tell(): Promise<void> {
