@@ -6,13 +6,6 @@ const { IMPOSSIBLE, REFUSED, RUNTIME, USAGE } = Exit;
 
 /** What watching may be refused for. */
 export const OBSERVE = {
-  server_too_old: row(
-    500,
-    IMPOSSIBLE,
-    'The server at {url} does not know {what}: it is older than this imgo.',
-    'A command asked for something that came with a later version of the server.',
-    ['upgrade the server', 'or use the imgo of its version: imgo status says which that is'],
-  ),
   watch_too_wide: row(
     422,
     USAGE,

@@ -121,8 +121,8 @@ describe('without a terminal', () => {
 
   it('a key that is none', async () => {
     const [right, wrong] = [join(folder, 'right.key'), join(folder, 'wrong.key')] as const;
-    writeFileSync(right, 'a key that the test gave to the server\n', { mode: 0o600 });
-    writeFileSync(wrong, 'a key that the test gave to nobody at all\n', { mode: 0o600 });
+    writeFileSync(right, `k_${'a'.repeat(40)}\n`, { mode: 0o600 });
+    writeFileSync(wrong, `k_${'b'.repeat(40)}\n`, { mode: 0o600 });
     const locked = await startServer([...PORTS, '--http', '0', '--key-file', right], env);
     const told = await run(LAUNCHER, ['top', '--server', locked.ready.http, '--key-file', wrong]);
     await locked.end('SIGTERM');

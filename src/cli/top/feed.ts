@@ -5,6 +5,7 @@
 import { asImgoError, type ImgoError } from '../../protocol/errors.js';
 import type { SessionRow, TopAnswer } from '../../server/logic/top.js';
 import { type Api, path } from '../api.js';
+import type { ShownSession } from '../presence.js';
 import { type Moment, Track } from './moment.js';
 import type { Scope } from './state.js';
 
@@ -27,23 +28,6 @@ export interface Known {
   readonly sessions: readonly ShownSession[] | undefined;
   /** Of the query that was answered: rows of another page are not those that are looked at. */
   readonly query: string;
-}
-
-/** A session as the API shows it. */
-export interface ShownSession {
-  readonly session: string;
-  readonly user: string | null;
-  readonly device: string;
-  readonly node: string;
-  readonly dialect: string;
-  readonly transport: string;
-  readonly peer: string;
-  readonly since: string;
-  readonly position: string;
-  readonly sentTo: string | null;
-  readonly lagBytes: number | null;
-  readonly rooms: readonly string[] | null;
-  readonly state: string | null;
 }
 
 /** How long one question may take. */

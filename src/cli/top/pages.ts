@@ -3,9 +3,9 @@
 import { count, size, time } from '../../bench/numbers.js';
 import type { TopAnswer } from '../../server/logic/top.js';
 import { age } from '../output.js';
+import type { ShownSession } from '../presence.js';
 import { cell } from '../tui/cells.js';
 import { line } from '../tui/line.js';
-import type { ShownSession } from './feed.js';
 import { alertLine } from './head.js';
 import type { Drawing } from './heading.js';
 

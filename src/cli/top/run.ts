@@ -32,15 +32,23 @@ export async function top(api: Api, options: TopOptions, output: Output): Promis
   const first = await ask(feed, state, api);
   if (output.json) return printObjects(feed, state, first, options, api, output);
   if (options.once || !canShowViews()) return printText(feed, state, first, options, api, output);
-  const [{ createElement }, { TopView }, { showView }] = await Promise.all([
+  const [{ createElement }, { TopView }, { TailPane }, { showView }] = await Promise.all([
     import('react'),
     import('./view.js'),
+    import('./tail-pane.js'),
     import('../tui/terminal.js'),
   ]);
   const { intervalMs } = options;
   const server = nameOf(api);
   await showView(
-    createElement(TopView, { source: feed, first: state, server, intervalMs, act: (action) => act(api, action) }),
+    createElement(TopView, {
+      source: feed,
+      first: state,
+      server,
+      intervalMs,
+      act: (action) => act(api, action),
+      tail: (selected, leave) => createElement(TailPane, { api, server, selected, leave }),
+    }),
   );
 }
 
@@ -49,7 +57,7 @@ async function ask(feed: Feed, state: TopState, api: Api): Promise<Known> {
     return await feed.ask({ query: queryOf(state, PRINTED), scope: undefined });
   } catch (error) {
     if (error instanceof ImgoError && error.code === 'not_found') {
-      throw new ImgoError('server_too_old', { url: api.server.url, what: '/v1/top' }, { cause: error });
+      throw new ImgoError('server_too_old', { url: api.server.url, path: '/v1/top' }, { cause: error });
     }
     throw error;
   }

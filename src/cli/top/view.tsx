@@ -1,15 +1,15 @@
 // `imgo top` on a terminal: draws what the feed knows, and does what keys say. What it shows and where keys lead is drawn and
 // stepped elsewhere (draw.ts, state.ts); here is only what changes with time.
 
-import { useApp, useInput } from 'ink';
-import { type ReactNode, useEffect, useReducer, useRef, useState } from 'react';
+import { type Key, useApp } from 'ink';
+import { type ReactNode, useEffect, useReducer, useRef } from 'react';
 import { asTyped } from '../own-name.js';
 import { answerOf, confirmLine, type Entry, entryLine, entryOf, typed } from '../tui/entry.js';
 import { helpLines, type KeyHelp, keyLine } from '../tui/keys.js';
 import { line } from '../tui/line.js';
 import { scrolled } from '../tui/list.js';
 import type { Look } from '../tui/look.js';
-import { Screen, useControlKeys, useLook } from '../tui/screen.js';
+import { Screen, useKeys, useLook } from '../tui/screen.js';
 import type { Action } from './act.js';
 import { drainOf, kickOf } from './act.js';
 import { type Screenful, type Selected, screenful } from './draw.js';
@@ -33,8 +33,8 @@ export interface TopProps {
   readonly intervalMs: number;
   /** Does it, and says what became of it. */
   readonly act: (action: Action) => Promise<string>;
-  /** What `t` shows of what is selected; undefined: nothing can be. */
-  readonly tail?: ((selected: Selected, leave: () => void) => ReactNode) | undefined;
+  /** What `t` shows of what is selected until it is left; undefined: nothing can be. */
+  readonly tail?: ((selected: Selected, leave: (said: string | undefined) => void) => ReactNode) | undefined;
 }
 
 type Mode =
@@ -44,6 +44,17 @@ type Mode =
   | { readonly kind: 'confirm'; readonly action: Action }
   | { readonly kind: 'tail'; readonly selected: Selected };
 
+/** What is looked at. Keys that come at once see what the one before has made of it. */
+interface Now {
+  state: TopState;
+  mode: Mode;
+  /** What is held, while paused. */
+  held: Known | undefined;
+  said: { readonly text: string; readonly at: number } | undefined;
+  /** What the server is asked. */
+  question: Question;
+}
+
 const LOOKING: Mode = { kind: 'look' };
 /** How long it says what became of something. */
 const SAID_MS = 8_000;
@@ -52,107 +63,111 @@ const REDRAW_MS = 1_000;
 
 export function TopView(props: TopProps): ReactNode {
   const { source, tail } = props;
-  const [state, setState] = useState(props.first);
-  const [mode, setMode] = useState<Mode>(LOOKING);
-  const [said, setSaid] = useState<{ readonly text: string; readonly at: number }>();
-  const [paused, setPaused] = useState<Known>();
+  const first = { state: props.first, mode: LOOKING, held: undefined, said: undefined };
+  const { current: now } = useRef<Now>({ ...first, question: { query: '', scope: undefined } });
   const [, redraw] = useReducer((n: number) => n + 1, 0);
-  const asked = useRef<Question>({ query: '', scope: undefined });
   const look = useLook();
   const { exit } = useApp();
-  useControlKeys();
 
-  const known = paused ?? source.known;
-  const standing: Standing = {
+  const standing = (): Standing => ({
     server: props.server,
     intervalMs: props.intervalMs,
     agoMs: performance.now() - source.known.answeredAt,
     error: source.known.error?.code,
-    paused: paused !== undefined,
+    paused: now.held !== undefined,
+  });
+  const draw = () => screenful(now.state, now.held ?? source.known, standing(), look);
+  const say = (text: string) => {
+    now.said = { text, at: performance.now() };
+    redraw();
   };
-  const drawn = screenful(state, known, standing, look);
-  const question = {
-    query: queryOf({ ...state, scroll: drawn.scroll }, drawn.wanted, drawn.beside),
-    scope: scopeOf(state),
-  };
-  const changed = JSON.stringify(question) !== JSON.stringify(asked.current);
-  asked.current = question;
+
+  const drawn = draw();
+  const query = queryOf({ ...now.state, scroll: drawn.scroll }, drawn.wanted, drawn.beside);
+  const question = { query, scope: scopeOf(now.state) };
+  const changed = JSON.stringify(question) !== JSON.stringify(now.question);
+  now.question = question;
 
   useEffect(() => {
-    source.start(() => asked.current, redraw);
+    source.start(() => now.question, redraw);
     const timer = setInterval(redraw, REDRAW_MS);
     return () => {
       source.stop();
       clearInterval(timer);
     };
-  }, [source]);
+  }, [source, now]);
   useEffect(() => {
     if (changed) source.now();
   });
 
   const go = (next: TopState) => {
-    setPaused(undefined);
-    setState(next);
+    now.held = undefined;
+    now.state = next;
   };
-  const confirm = (action: Action | undefined, otherwise: string) => {
-    if (action === undefined) setSaid({ text: otherwise, at: performance.now() });
-    else setMode({ kind: 'confirm', action });
+  const ask = (action: Action | undefined, otherwise: string) => {
+    if (action === undefined) say(otherwise);
+    else now.mode = { kind: 'confirm', action };
   };
   const run = (action: Action) => {
-    setMode(LOOKING);
-    setSaid({ text: `${action.command} …`, at: performance.now() });
+    now.mode = LOOKING;
+    say(`${action.command} …`);
     void props.act(action).then((text) => {
-      setSaid({ text, at: performance.now() });
+      say(text);
       source.now();
     });
   };
+  const looking = (input: string, key: Key): void => {
+    if (key.ctrl) return;
+    const { scroll, count, height, selected } = draw();
+    const { state } = now;
+    const moved = scrolled(scroll, input, key, count, height);
+    const view = VIEWS[Number(input) - 1];
+    if (moved !== undefined) now.state = { ...state, scroll: moved };
+    else if (view !== undefined) go(withView(state, view));
+    else if (input === 'a') go(withView(state, 'alerts'));
+    else if (input === 's') go(nextOrder(state));
+    else if (input === '/') now.mode = { kind: 'filter', entry: entryOf(state.filter) };
+    else if (input === ' ' || input === 'p') now.held = now.held === undefined ? source.known : undefined;
+    else if (key.return) go(goInto(state, selected));
+    else if (key.escape || key.backspace) go(back(state));
+    else if (input === 'K') ask(kickOf(selected), 'K closes a session or a user: select one');
+    else if (input === 'D') ask(drainOf(selected), 'D empties a comet: Enter shows the processes of a node');
+    else if (input === 't' && tail !== undefined && selected !== undefined) now.mode = { kind: 'tail', selected };
+    else if (input === '?') now.mode = { kind: 'help' };
+    else if (input === 'q') exit();
+  };
+  const filtering = (entry: Entry, input: string, key: Key): void => {
+    const next = typed(entry, input, key);
+    now.mode = next === 'cancelled' || next === 'done' ? LOOKING : { kind: 'filter', entry: next };
+    if (next === 'done') go(withFilter(now.state, entry.text.trim()));
+  };
+  const confirming = (action: Action, input: string, key: Key): void => {
+    const yes = answerOf(input, key);
+    if (yes === true) run(action);
+    else if (yes === false) now.mode = LOOKING;
+  };
+  useKeys((input, key) => {
+    const { mode } = now;
+    // It has keys of its own.
+    if (mode.kind === 'tail') return;
+    if (mode.kind === 'look') looking(input, key);
+    else if (mode.kind === 'filter') filtering(mode.entry, input, key);
+    else if (mode.kind === 'confirm') confirming(mode.action, input, key);
+    else now.mode = LOOKING;
+    redraw();
+  });
 
-  useInput(
-    (input, key) => {
-      if (key.ctrl) return;
-      const moved = scrolled(drawn.scroll, input, key, drawn.count, drawn.height);
-      const view = VIEWS[Number(input) - 1];
-      if (moved !== undefined) setState({ ...state, scroll: moved });
-      else if (view !== undefined) go(withView(state, view));
-      else if (input === 'a') go(withView(state, 'alerts'));
-      else if (input === 's') go(nextOrder(state));
-      else if (input === '/') setMode({ kind: 'filter', entry: entryOf(state.filter) });
-      else if (input === ' ' || input === 'p') setPaused(paused === undefined ? source.known : undefined);
-      else if (key.return) go(goInto(state, drawn.selected));
-      else if (key.escape || key.backspace) go(back(state));
-      else if (input === 'K') confirm(kickOf(drawn.selected), 'K closes a session or a user: select one');
-      else if (input === 'D')
-        confirm(drainOf(drawn.selected), 'D empties a comet: select one; Enter shows the processes of a node');
-      else if (input === 't' && tail !== undefined && drawn.selected !== undefined)
-        setMode({ kind: 'tail', selected: drawn.selected });
-      else if (input === '?') setMode({ kind: 'help' });
-      else if (input === 'q') exit();
-    },
-    { isActive: mode.kind === 'look' },
-  );
-  useInput(
-    (input, key) => {
-      if (mode.kind === 'help') setMode(LOOKING);
-      if (mode.kind === 'confirm') {
-        const yes = answerOf(input, key);
-        if (yes === true) run(mode.action);
-        else if (yes === false) setMode(LOOKING);
-      }
-      if (mode.kind !== 'filter') return;
-      const next = typed(mode.entry, input, key);
-      if (next === 'cancelled') setMode(LOOKING);
-      else if (next === 'done') {
-        setMode(LOOKING);
-        go(withFilter(state, mode.entry.text.trim()));
-      } else setMode({ kind: 'filter', entry: next });
-    },
-    { isActive: mode.kind !== 'look' && mode.kind !== 'tail' },
-  );
-
-  if (mode.kind === 'tail' && tail !== undefined) return tail(mode.selected, () => setMode(LOOKING));
+  const { mode, said } = now;
+  if (mode.kind === 'tail' && tail !== undefined) {
+    return tail(mode.selected, (text) => {
+      now.mode = LOOKING;
+      if (text !== undefined) say(text);
+      redraw();
+    });
+  }
   if (mode.kind === 'help') return <Screen draw={(one) => helpLines('imgo top', keysFor(props), HELP, one)} />;
   const news = said !== undefined && performance.now() - said.at < SAID_MS ? said.text : undefined;
-  return <Screen draw={(one) => [...padded(drawn, one), foot(mode, news, standing, keysFor(props), one)]} />;
+  return <Screen draw={(one) => [...padded(drawn, one), foot(mode, news, standing(), keysFor(props), one)]} />;
 }
 
 /** The last line is the last of the terminal. */
