@@ -1,6 +1,6 @@
 // imgo top against a real server: as text and JSON in pipes, and on a real terminal, where it drains a node, lives through a server
 // that goes away and comes back, and gives the terminal back however it ends.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/client/index.js';
 import type { RoomId } from '../../src/protocol/ids.js';
+import { type OnTerminal, onTerminal } from '../harness/pty.js';
 import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'imgo-top-'));
@@ -142,57 +143,69 @@ describe('without a terminal', () => {
   });
 });
 
-/** A terminal of 100 x 30, by script(1): what was written to it, and keys. */
+/** It on a terminal of 100 x 30. */
 class Terminal {
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-  #text = '';
-  #wake = Promise.withResolvers<void>();
+  readonly #program: OnTerminal;
+  #from = 0;
 
-  constructor(args: readonly string[]) {
-    const line = `stty rows 30 cols 100; exec '${LAUNCHER}' ${args.join(' ')}`;
-    this.child = spawn('script', ['-qefc', line, '/dev/null'], {
-      env: { ...process.env, LANG: 'C.UTF-8', TERM: 'xterm', NO_COLOR: '1', ...env },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    this.child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-      this.#text += chunk;
-      this.#wake.resolve();
-    });
-    this.ended = once(this.child, 'exit').then(([status]) => status as number | null);
+  private constructor(program: OnTerminal) {
+    this.#program = program;
   }
 
-  get text(): string {
-    return this.#text;
+  static async start(http: string): Promise<Terminal> {
+    const { PATH = '' } = process.env;
+    const fixed = { PATH, LANG: 'C.UTF-8', TERM: 'xterm-256color', NO_COLOR: '1', ...env };
+    const command = [LAUNCHER, 'top', '--server', http, '--interval', '300ms'];
+    return new Terminal(await onTerminal(command, fixed, 100, 30));
+  }
+
+  get ended(): Promise<number> {
+    return this.#program.ended;
+  }
+
+  /** All that was written. */
+  get written(): string {
+    return this.#program.written();
   }
 
   /** Resolves when this has been written since the last call. */
   async shows(pattern: RegExp): Promise<void> {
-    while (!pattern.test(this.#text)) {
-      this.#wake = Promise.withResolvers();
-      await this.#wake.promise;
-    }
-    this.#text = this.#text.slice(this.#text.search(pattern) + 1);
+    const at = () => this.written.slice(this.#from).search(pattern);
+    await expect.poll(at, { timeout: 20_000, interval: 50 }).toBeGreaterThanOrEqual(0);
+    this.#from += at() + 1;
   }
 
   press(keys: string): void {
-    this.child.stdin?.write(keys);
+    this.#program.type(keys);
   }
 }
 
 describe('on a terminal', () => {
+  it('t shows the frames of what is selected, and q comes back from there', async () => {
+    const terminal = await Terminal.start(server.ready.http);
+    await terminal.shows(/NODES 1/);
+    terminal.press('4');
+    await terminal.shows(/anna/);
+    terminal.press('t');
+    await terminal.shows(/imgo tail {2}session/);
+    terminal.press('q');
+    await terminal.shows(/SLOWEST SESSIONS/);
+    terminal.press('q');
+    expect(await terminal.ended).toBe(0);
+  });
+
   it('takes a screen of its own, and gives it back at q', async () => {
-    const terminal = new Terminal(['top', '--server', server.ready.http, '--interval', '300ms']);
-    await terminal.shows(new RegExp(ENTER.replace('[', '\\[').replace('?', '\\?')));
+    const terminal = await Terminal.start(server.ready.http);
     await terminal.shows(/NODES 1/);
     terminal.press('q');
     expect(await terminal.ended).toBe(0);
-    expect(terminal.text).toContain(LEAVE);
+    expect(terminal.written).toContain(ENTER);
+    expect(terminal.written).toContain(LEAVE);
   });
 
   it('drains a node from within, and calls that off', async () => {
     const other = await startServer([...PORTS, '--http', '0'], env);
-    const terminal = new Terminal(['top', '--server', other.ready.http, '--interval', '300ms']);
+    const terminal = await Terminal.start(other.ready.http);
     await terminal.shows(/NODES 1/);
     terminal.press('D');
     await terminal.shows(/y yes/);
@@ -218,7 +231,7 @@ describe('on a terminal', () => {
   it('says that a server has gone, and goes on when it is back', async () => {
     const first = await startServer([...PORTS, '--http', '0'], env);
     const { http } = first.ready;
-    const terminal = new Terminal(['top', '--server', http, '--interval', '300ms']);
+    const terminal = await Terminal.start(http);
     await terminal.shows(/● live/);
     await first.end('SIGKILL');
     await terminal.shows(/○ no answer for \d+s, retrying/);
@@ -230,10 +243,10 @@ describe('on a terminal', () => {
   });
 
   it('Ctrl-C ends it with 130, and the terminal is as it was', async () => {
-    const terminal = new Terminal(['top', '--server', server.ready.http, '--interval', '300ms']);
+    const terminal = await Terminal.start(server.ready.http);
     await terminal.shows(/NODES 1/);
     terminal.press('\u0003');
     expect(await terminal.ended).toBe(130);
-    expect(terminal.text).toContain(LEAVE);
+    expect(terminal.written).toContain(LEAVE);
   });
 });
