@@ -28,6 +28,8 @@ class Output extends EventEmitter {
 export interface Shown {
   readonly lines: () => readonly string[];
   readonly text: () => string;
+  /** Resolves when what has changed is drawn. */
+  readonly settled: () => Promise<void>;
   readonly press: (...keys: readonly string[]) => Promise<void>;
   readonly resize: (columns: number, rows: number) => Promise<void>;
   /** Resolves when the view has ended; rejects with its error. */
@@ -80,6 +82,7 @@ export async function show(view: ReactNode, columns: number, rows: number): Prom
   return {
     lines: () => stdout.frame.replace(/\n$/, '').split('\n'),
     text: () => stdout.frame,
+    settled: settle,
     async press(...keys) {
       for (const key of keys) {
         stdin.write(key);

@@ -6,9 +6,13 @@ import { Screen, useKeys } from '../tui/screen.js';
 import type { TailState } from './state.js';
 import { drawTail } from './view.js';
 
-/** `server`: where it is, as the title says it. */
-export function TailApp(props: { readonly state: TailState; readonly server: string }): ReactNode {
-  const { state, server } = props;
+/** `server`: where it is, as the title says it. `leave`: what q does; without it the program ends. */
+export function TailApp(props: {
+  readonly state: TailState;
+  readonly server: string;
+  readonly leave?: () => void;
+}): ReactNode {
+  const { state, server, leave } = props;
   const { exit } = useApp();
   const [, redraw] = useReducer((drawn: number) => drawn + 1, 0);
   useEffect(() => {
@@ -16,7 +20,7 @@ export function TailApp(props: { readonly state: TailState; readonly server: str
     return () => state.feed.onNews(() => {});
   }, [state]);
   useKeys((input, key) => {
-    if (state.press(input, key)) exit();
+    if (state.press(input, key)) (leave ?? exit)();
     else redraw();
   });
   return <Screen draw={(look) => drawTail(state, server, look, Date.now())} />;

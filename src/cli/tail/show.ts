@@ -18,8 +18,17 @@ const TICK_MS = 1_000;
 /** Sessions whose fields are asked for one by one. */
 const UNLISTED = 10;
 
-/** Shows events until the user has had enough. @throws ImgoError as watch.ts and terminal.ts, timeout */
-export async function showTail(options: TailOptions, api: Api): Promise<void> {
+/** A stream that is read, and what a view of it stands on. */
+export interface OpenTail {
+  readonly state: TailState;
+  /** Aborted when nothing more comes. */
+  readonly over: AbortSignal;
+  /** Ends it. @throws ImgoError as watch.ts, timeout: what has ended it before */
+  end(): Promise<void>;
+}
+
+/** Begins to read. */
+export function openTail(options: TailOptions, api: Api): OpenTail {
   const stop = new AbortController();
   let failure: unknown;
   const feed = new Feed(options, () => stop.abort());
@@ -33,17 +42,31 @@ export async function showTail(options: TailOptions, api: Api): Promise<void> {
   const tick = setInterval(() => feed.tick(), TICK_MS);
   const reading = watch(api, streamPath(options, true), feed, stop.signal).catch(end);
   const listing = keepListing(options, api, feed, stop.signal);
+  return {
+    state: new TailState(feed),
+    over: stop.signal,
+    async end() {
+      clearTimeout(timeout);
+      clearInterval(tick);
+      feed.end();
+      stop.abort();
+      await Promise.all([reading, listing]);
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+/** Shows events until the user has had enough. @throws ImgoError as watch.ts and terminal.ts, timeout */
+export async function showTail(options: TailOptions, api: Api): Promise<void> {
+  const { state, over, end } = openTail(options, api);
+  const { host } = new URL(api.server.url);
   try {
-    const { host } = new URL(api.server.url);
-    await showView(createElement(TailApp, { state: new TailState(feed), server: host }), stop.signal);
-  } finally {
-    clearTimeout(timeout);
-    clearInterval(tick);
-    feed.end();
-    stop.abort();
-    await Promise.all([reading, listing]);
+    await showView(createElement(TailApp, { state, server: host }), over);
+  } catch (error) {
+    await end().catch(() => {});
+    throw error;
   }
-  if (failure !== undefined) throw failure;
+  await end();
 }
 
 async function keepListing(options: TailOptions, api: Api, feed: Feed, signal: AbortSignal): Promise<void> {

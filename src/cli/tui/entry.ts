@@ -57,7 +57,7 @@ export function entryLine(sign: string, { text, at }: Entry, look: Look, hint = 
 
 /** A question that is answered with y, or with anything else. */
 export function confirmLine(question: string, look: Look): string {
-  const asked = cut(question, Math.max(8, look.columns - 9));
+  const asked = cut(question, Math.max(8, look.columns - 12));
   return line([{ text: asked, colour: 'yellow' }, ' ', { text: 'y yes  n no', colour: 'bold' }], look);
 }
 

@@ -3,9 +3,7 @@
 import type { Facts, NodeFacts } from '../observe/facts.js';
 import { isDrop } from '../observe/measures.js';
 import { isoTime } from './schemas.js';
-
-export const NODE_ORDERS = ['conns', 'fd', 'out', 'flush', 'loop', 'lagging', 'drops', 'cpu', 'rss', 'node'] as const;
-export type NodeOrder = (typeof NODE_ORDERS)[number];
+import type { NodeOrder } from './top-orders.js';
 
 /** How much a process counts a second. */
 export type Rates = (node: string) => Readonly<Record<string, number>>;

@@ -11,25 +11,23 @@ import type { QueueStats } from '../queue/queue.js';
 import type { SlowSession, TopicOrder, TopicStats } from '../rpc/services.js';
 import type { StoreHealth } from '../store/buckets.js';
 import { isoTime } from './schemas.js';
-import { dropsOf, type NodeOrder, type NodeRow, nodeRows, type Rates } from './top-nodes.js';
+import { dropsOf, type NodeRow, nodeRows, type Rates } from './top-nodes.js';
+import type { NodeOrder, RoomOrder, SessionOrder } from './top-orders.js';
 
 /** What an answer may weigh. */
 const MOST_BYTES = 20_000;
-/** Rows of the other tables, beside the one that is asked for. */
-const BESIDE = 5;
 const ALERTS = 20;
-
-export const ROOM_ORDERS = ['members', 'rate', 'sweep', 'lag', 'gaps', 'room'] as const;
-export const SESSION_ORDERS = ['gap', 'lag', 'held', 'since', 'user'] as const;
 
 /** What is asked for: one table from a row on, and the first rows of the others. */
 export interface TopQuery {
   readonly table: 'nodes' | 'rooms' | 'sessions';
   readonly from: number;
   readonly limit: number;
+  /** Rows of the other tables. */
+  readonly beside: number;
   readonly nodesBy: NodeOrder;
-  readonly roomsBy: (typeof ROOM_ORDERS)[number];
-  readonly sessionsBy: (typeof SESSION_ORDERS)[number];
+  readonly roomsBy: RoomOrder;
+  readonly sessionsBy: SessionOrder;
   /** Only rows of the table with this in their names. */
   readonly search?: string | undefined;
   /** Only this node: its processes, its rooms, its sessions. */
@@ -39,7 +37,7 @@ export interface TopQuery {
 }
 
 export interface RoomRow {
-  /** `all` is everybody's log. */
+  /** `(all)` is everybody's log. */
   readonly room: string;
   /** How many comets have members; with `room` asked for, which one this row is of. */
   readonly nodes: number;
@@ -76,9 +74,10 @@ export interface SessionRow {
   readonly gapInMs: number | null;
 }
 
-/** Rows of a table from one on, of so many. */
+/** Rows of a table from one on, of those that are kept in this order, of so many. */
 export interface Rows<T> {
   readonly total: number;
+  readonly kept: number;
   readonly from: number;
   readonly items: readonly T[];
 }
@@ -143,7 +142,7 @@ export interface TopSources {
 }
 
 /** The order in which comets are to give their topics. */
-export function topicOrder(by: TopQuery['roomsBy']): TopicOrder {
+export function topicOrder(by: RoomOrder): TopicOrder {
   return by === 'rate' || by === 'sweep' || by === 'lag' ? by : 'members';
 }
 
@@ -170,7 +169,12 @@ export function topAnswer(query: TopQuery, sources: TopSources): TopAnswer {
   const part = <T>(table: TopQuery['table'], rows: readonly T[], total = rows.length): Rows<T> => {
     const asked = query.table === table;
     const from = asked ? query.from : 0;
-    return { total, from, items: fitting(rows.slice(from, from + (asked ? query.limit : BESIDE)), budget) };
+    return {
+      total,
+      kept: rows.length,
+      from,
+      items: fitting(rows.slice(from, from + (asked ? query.limit : query.beside)), budget),
+    };
   };
   // What stands beside the table comes first: it is small.
   const parts = {
@@ -254,7 +258,7 @@ function roomRows(
     if (state === 'gone' || comet === undefined || !isOf(node, query.node)) continue;
     most = Math.max(most, (comet.topicCount ?? comet.topics.length) - 1);
     for (const topic of comet.topics) {
-      const room = topic.log === 'all' ? 'all' : topic.log.slice('room:'.length);
+      const room = topic.log === 'all' ? '(all)' : topic.log.slice('room:'.length);
       if (search !== undefined && !room.includes(search)) continue;
       if (query.room !== undefined && room !== query.room) continue;
       const key = query.room === undefined ? room : `${room} ${node}`;
@@ -270,7 +274,7 @@ function roomRows(
   return { rows: sorted, total: all };
 }
 
-const ROOM_FIGURES: Readonly<Record<TopQuery['roomsBy'], (row: RoomRow) => number>> = {
+const ROOM_FIGURES: Readonly<Record<RoomOrder, (row: RoomRow) => number>> = {
   members: ({ members }) => members,
   rate: ({ perSecond }) => perSecond,
   sweep: ({ sweepMs }) => sweepMs,
@@ -318,7 +322,7 @@ function sessionRows(facts: Facts, query: TopQuery): readonly SessionRow[] {
 }
 
 /** Smallest first. */
-const SESSION_FIGURES: Readonly<Record<TopQuery['sessionsBy'], (session: SlowSession) => number>> = {
+const SESSION_FIGURES: Readonly<Record<SessionOrder, (session: SlowSession) => number>> = {
   gap: ({ gapInMs }) => gapInMs ?? Number.MAX_VALUE,
   lag: ({ lagBytes }) => -lagBytes,
   held: ({ heldMs }) => -heldMs,

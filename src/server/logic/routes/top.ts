@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { StatsRequest } from '../../rpc/services.js';
 import { pushedOver, sumOf, total } from '../cluster-sums.js';
-import { ROOM_ORDERS, SESSION_ORDERS, type TopQuery, topAnswer, topicOrder } from '../top.js';
-import { NODE_ORDERS } from '../top-nodes.js';
+import { type TopQuery, topAnswer, topicOrder } from '../top.js';
+import { NODE_ORDERS, ROOM_ORDERS, SESSION_ORDERS } from '../top-orders.js';
 import { alert } from './cluster.js';
 import { type RouteContext, requireScope } from './route.js';
 
@@ -16,6 +16,7 @@ const query = z.strictObject({
   table: z.enum(['nodes', 'rooms', 'sessions']).default('nodes').describe('Which rows; of the others come a few'),
   from: z.coerce.number().int().min(0).max(1_000_000).default(0),
   limit: z.coerce.number().int().min(1).max(KEPT).default(20),
+  beside: z.coerce.number().int().min(0).max(25).default(5).describe('Rows of the other tables'),
   nodes_by: z.enum(NODE_ORDERS).default('conns'),
   rooms_by: z.enum(ROOM_ORDERS).default('members'),
   sessions_by: z.enum(SESSION_ORDERS).default('gap'),
@@ -24,7 +25,12 @@ const query = z.strictObject({
   room: z.string().max(256).optional().describe('Only this room, a row for each comet that has members'),
 });
 
-const rows = z.object({ total: z.int(), from: z.int(), items: z.array(z.record(z.string(), z.unknown())) });
+const rows = z.object({
+  total: z.int(),
+  kept: z.int(),
+  from: z.int(),
+  items: z.array(z.record(z.string(), z.unknown())),
+});
 const answer = z.object({
   at: z.iso.datetime(),
   version: z.string(),
@@ -80,12 +86,12 @@ function queryOf(asked: z.output<typeof query>): TopQuery {
 }
 
 /** What comets are to say for it. */
-function requestOf({ table, from, limit, roomsBy, room, search }: TopQuery): StatsRequest {
+function requestOf({ table, from, limit, beside, roomsBy, room, search }: TopQuery): StatsRequest {
   const rows = Math.min(KEPT, from + limit);
   return {
-    topics: table === 'rooms' || room !== undefined ? KEPT : 10,
+    topics: table === 'rooms' || room !== undefined ? KEPT : beside + 5,
     topicOrder: topicOrder(roomsBy),
-    sessions: table === 'sessions' ? rows : 10,
+    sessions: table === 'sessions' ? rows : beside,
     ...(room === undefined ? {} : { room }),
     ...(search === undefined || table === 'nodes' ? {} : { search }),
   };
