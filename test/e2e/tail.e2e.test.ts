@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../src/client/index.js';
 import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'imgo-tail-'));
@@ -157,6 +158,37 @@ describe('tail in a pipe', () => {
     expect(await tail.ended).toBe(status);
     expect(tail.lines).toEqual([{ error: expect.objectContaining({ code }) }]);
     expect(tail.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it('takes no frames of more sessions than can be read, but a sample of them', async () => {
+    const users = Array.from({ length: 1_001 }, (_, at) => `wide-${at}`);
+    const made = await fetch(`${server.ready.http}/v1/tokens`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(users.map((user) => ({ user, ttl: '1h' }))),
+    });
+    const tokens = (await made.json()) as readonly { readonly token: string }[];
+    const opened = tokens.map(({ token }) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const client = connect(
+        { url: `tcp://${server.ready.tcp}`, token },
+        { message: () => {}, opened: () => resolve() },
+      );
+      return { client, promise };
+    });
+    await using _closed = {
+      [Symbol.asyncDispose]: async () => void (await Promise.all(opened.map(({ client }) => client.close()))),
+    };
+    await Promise.all(opened.map(({ promise }) => promise));
+    const wide = run('tail', '--json');
+    expect(await wide.ended).toBe(2);
+    expect(wide.lines).toEqual([{ error: expect.objectContaining({ code: 'watch_too_wide' }) }]);
+    const sample = run('tail', '--sample', '1%', '--timeout', '1s');
+    expect(await sample.ended).toBe(124);
+    expect(sample.lines[0]).toMatchObject({ event: 'watching' });
+    const events = run('tail', '--event', 'open,close,gap', '--timeout', '1s');
+    expect(await events.ended).toBe(124);
+    expect(events.lines[0]).toMatchObject({ event: 'watching', sessions: 1_001 });
   });
 
   it('comes back when the server does, and says what it missed', async () => {

@@ -103,7 +103,7 @@ function inWords(text: string): string {
   const { time, sign, what, id, size, took, note, colour } = wordsOf(event);
   const who = textIn(event, 'session') ?? textIn(event, 'node') ?? '';
   const cells = [
-    cell(who, 10),
+    cell(who, 18),
     `${sign} ${cell(what, 14)}`,
     cell(id, 12),
     cell(size, 9, 'right'),

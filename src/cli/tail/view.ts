@@ -20,7 +20,7 @@ import { type EventWords, wordsOf } from './words.js';
 
 const KEYS: readonly KeyHelp[] = [
   { key: '↑↓', word: 'event', does: 'choose an event, and pause; also j k, PgUp PgDn, Home End' },
-  { key: '↵', word: 'decode', does: 'its fields; PgUp PgDn scroll them' },
+  { key: 'enter', word: 'decode', does: 'its fields; PgUp PgDn scroll them' },
   { key: 'x', word: 'hex', does: 'the bytes of its payload' },
   { key: 'p', word: 'payload', does: 'its payload, JSON a value a line' },
   { key: '/', word: 'search', does: 'find a text; n and N go to the next older and newer one' },

@@ -53,6 +53,11 @@ export function widthOf(text: string): number {
 }
 
 function clusterWidth(cluster: string): number {
+  const first = cluster.charCodeAt(0);
+  // Nearly all that is drawn: letters, arrows, lines and blocks; the rest is looked up.
+  if (cluster.length === 1 && ((first >= 0x20 && first < 0x7f) || (first >= 0xa1 && first < 0x300 && first !== 0xad)))
+    return 1;
+  if (cluster.length === 1 && ((first >= 0x2190 && first < 0x2300) || (first >= 0x2400 && first < 0x25fd))) return 1;
   const at = cluster.search(VISIBLE);
   if (at < 0) return 0;
   if (EMOJI.test(cluster)) return 2;
@@ -62,9 +67,9 @@ function clusterWidth(cluster: string): number {
 
 /** A text of at most so many cells; what is cut ends with an ellipsis. Line ends and tabs become spaces. */
 export function cut(text: string, width: number): string {
+  if (text.length <= width && ASCII.test(text)) return text;
   const shown = printable(text.replace(/\s/g, ' '));
   if (width <= 0) return '';
-  if (shown.length <= width && ASCII.test(shown)) return shown;
   let used = 0;
   let kept = '';
   let keptBefore = '';
@@ -81,6 +86,7 @@ export function cut(text: string, width: number): string {
 
 /** A text of exactly so many cells: cut, or padded on the right, or on the left where figures stand. */
 export function cell(text: string, width: number, align: 'left' | 'right' = 'left'): string {
+  if (text.length <= width && ASCII.test(text)) return align === 'right' ? text.padStart(width) : text.padEnd(width);
   const shown = cut(text, width);
   const space = ' '.repeat(Math.max(0, width - widthOf(shown)));
   return align === 'right' ? `${space}${shown}` : `${shown}${space}`;

@@ -11,7 +11,7 @@ const RESTORE = '\u001b[?2026l\u001b[?2004l\u001b[?1049l\u001b[?25h';
 const TOP_LEFT = '\u001b[H';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Frames a second at most, keys included. */
-const FRAMES = 20;
+const FRAMES = 30;
 
 /**
  * Shows a view until it exits (useApp), `stop` aborts, or the process is told to end.
