@@ -186,7 +186,7 @@ function tableOf(state: TopState, known: Known, look: Drawing): Table {
       return table(`SLOWEST SESSIONS ${of(sessions)}`, sessions, sessionColumns(now), look, selected);
     }
     case 'limits': {
-      const made = table(`LIMITS ${of(nodes)}`, nodes, limitColumns(), look, (node) => ({ kind: 'node', node }));
+      const made = table(`LIMITS ${of(nodes)}`, nodes, limitColumns(moment), look, (node) => ({ kind: 'node', node }));
       const reasons = reasonLines(moment.answer, look);
       return { ...made, lines: (rows, scroll) => [...made.lines(rows, scroll), '', ...reasons] };
     }

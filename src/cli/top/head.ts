@@ -39,7 +39,10 @@ export function titleLine(moment: Moment | undefined, standing: Standing, look: 
   const { totals, version } = moment?.answer ?? {};
   const parts: Part[] = [' ', { text: 'imgo top', colour: 'bold' }, `  ${server}`];
   if (totals !== undefined) {
-    const workers = totals.processes > totals.nodes ? ` · ${count(totals.processes - totals.nodes)} workers` : '';
+    const workers =
+      look.columns >= 90 && totals.processes > totals.nodes
+        ? ` · ${count(totals.processes - totals.nodes)} workers`
+        : '';
     parts.push(`   ${count(totals.nodes)} ${totals.nodes === 1 ? 'node' : 'nodes'}${workers} · ${version}`);
   }
   const at = moment === undefined ? '' : new Date(moment.answer.at).toTimeString().slice(0, 8);
@@ -82,12 +85,12 @@ export function figureLines(moment: Moment, rows: number, look: Drawing): readon
     }
     lines.push(line([' ', { text: cell(label, LABEL), colour: 'dim' }, text], look));
   };
-  const sparkOf = (values: readonly number[]) => (drawn === 0 ? undefined : spark(values, drawn, true));
+  const sparkOf = (values: readonly number[]) => (drawn === 0 ? undefined : spark(values, drawn, look.unicode));
   const bounded = totals.capacity !== null && totals.capacity > 0;
   const share = bounded ? totals.connections / (totals.capacity ?? 1) : 0;
   const of = bounded ? `${count(totals.connections)} of ${count(totals.capacity ?? 0)}` : count(totals.connections);
   add('CONNS', [
-    `${of.padStart(8)}${bounded && drawn > 0 ? ` ${bar(share, Math.min(20, drawn), true)}` : ''}${bounded ? ` ${Math.round(share * 100)} %` : ''}`,
+    `${of.padStart(8)}${bounded && drawn > 0 ? ` ${bar(share, Math.min(20, drawn), look.unicode)}` : ''}${bounded ? ` ${Math.round(share * 100)} %` : ''}`,
     rates.opened === undefined ? undefined : `+${short(rates.opened)} -${short(rates.closed ?? 0)} /s`,
     totals.lagging > 0 ? `lagging ${count(totals.lagging)}` : undefined,
     transports(answer),

@@ -51,7 +51,8 @@ export function adviceLines({ alerts, alertCount, at }: TopAnswer, look: Drawing
   const lines: string[] = [];
   for (const alert of alerts) {
     lines.push(alertLine(alert, Date.parse(at), look));
-    const turn = alert.knob === '' ? [] : [`turn ${alert.knob}`];
+    const said = alert.knob === '' || alert.advice.some((text) => text.includes(alert.knob));
+    const turn = said ? [] : [`turn ${alert.knob}`];
     for (const text of [...turn, ...alert.advice]) lines.push(line([{ text: `     → ${text}`, colour: 'dim' }], look));
   }
   const more = alertCount - alerts.length;

@@ -5,6 +5,7 @@ import type { RoomRow, SessionRow } from '../../server/logic/top.js';
 import type { NodeRow } from '../../server/logic/top-nodes.js';
 import { age } from '../output.js';
 import type { Colour } from '../style.js';
+import { widthOf } from '../tui/cells.js';
 import type { TableColumn } from '../tui/table.js';
 import { type Moment, roomKey } from './moment.js';
 
@@ -38,7 +39,7 @@ export function nodeColumns(moment: Moment, unicode: boolean): readonly TableCol
   const rates = ({ node }: NodeRow) => moment.nodes.get(node) ?? {};
   const workers = moment.answer.nodes.items.some((node) => node.workers.length > 0);
   const columns: readonly (TableColumn<NodeRow> | undefined)[] = [
-    { title: 'NODE', value: ({ node }) => node, width: 10, upTo: 24 },
+    { title: 'NODE', value: ({ node }) => node, width: nodeWidth(moment), upTo: 24 },
     { title: 'ROLE', value: roleOf, width: 5, leaves: 6 },
     { title: 'CONNS', value: ({ connections }) => count(connections), width: 9, right: true },
     { title: 'FD', value: fdOf, width: 4, right: true, leaves: 3, colour: (row) => red(fdShare(row) >= NEAR_LIMIT) },
@@ -69,6 +70,11 @@ export function nodeColumns(moment: Moment, unicode: boolean): readonly TableCol
     { title: 'STATE', value: stateOf, width: 8, upTo: 20, colour: stateColour },
   ];
   return columns.filter((column) => column !== undefined);
+}
+
+/** As wide as the names are, within bounds; names made up by a server have ten signs. */
+function nodeWidth({ answer }: Moment): number {
+  return Math.min(24, Math.max(10, ...answer.nodes.items.map(({ node }) => widthOf(node))));
 }
 
 function red(is: boolean): Colour | undefined {
@@ -159,9 +165,9 @@ export function roomColumns(moment: Moment): readonly TableColumn<RoomRow>[] {
 
 export function sessionColumns(nowMs: number): readonly TableColumn<SessionRow>[] {
   return [
-    { title: 'SESSION', value: ({ session }) => session, width: 18, upTo: 20 },
+    { title: 'SESSION', value: ({ session }) => session, width: 18 },
     { title: 'USER', value: ({ user }) => user ?? NONE, width: 9, upTo: 20 },
-    { title: 'NODE', value: ({ node }) => node, width: 6, upTo: 16, leaves: 4 },
+    { title: 'NODE', value: ({ node }) => node, width: 12, upTo: 16, leaves: 4 },
     { title: 'DIALECT', value: ({ dialect, transport }) => `${dialect} ${transport}`, width: 10, leaves: 6 },
     { title: 'SINCE', value: ({ since }) => age(nowMs - Date.parse(since)), width: 6, right: true, leaves: 7 },
     { title: 'LOG', value: ({ log }) => log ?? NONE, width: 10, upTo: 30, leaves: 8 },
@@ -228,9 +234,9 @@ export const USER_COLUMNS: readonly TableColumn<UserRow>[] = [
 ];
 
 /** What each node uses of what it may. */
-export function limitColumns(): readonly TableColumn<NodeRow>[] {
+export function limitColumns(moment: Moment): readonly TableColumn<NodeRow>[] {
   return [
-    { title: 'NODE', value: ({ node }) => node, width: 6, upTo: 24 },
+    { title: 'NODE', value: ({ node }) => node, width: nodeWidth(moment), upTo: 24 },
     { title: 'CONNS', value: ({ connections }) => count(connections), width: 9, right: true },
     {
       title: 'OF AT MOST',

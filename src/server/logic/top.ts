@@ -269,7 +269,9 @@ function roomRows(
     }
   }
   const by = ROOM_FIGURES[query.roomsBy];
-  const sorted = [...rows.values()].sort((a, b) => by(b) - by(a) || (a.room < b.room ? -1 : 1));
+  const sorted = [...rows.values()].sort(
+    (a, b) => by(b) - by(a) || Number(a.room === '(all)') - Number(b.room === '(all)') || (a.room < b.room ? -1 : 1),
+  );
   const all = search === undefined && query.room === undefined ? Math.max(most, sorted.length) : sorted.length;
   return { rows: sorted, total: all };
 }
