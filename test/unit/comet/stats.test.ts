@@ -67,14 +67,14 @@ it('a held session that goes is forgotten', async () => {
 });
 
 it('tells as many topics and sessions as are asked for, in the order asked for, and of those that are searched', async () => {
-  for (let n = 1; n <= 5; n++) await member(`u${n}`, ...['a', 'b', 'c', 'd', 'e'].slice(0, n));
+  for (let n = 1; n <= 5; n++) await member(`person-${n}`, ...['a', 'b', 'c', 'd', 'e'].slice(0, n));
   for (let n = 0; n < 3; n++) await server.pushRoom('e', 'x');
   const names = async (more: Partial<StatsRequest>) => (await stats(more)).topics.map(({ log }) => log);
   expect(await names({ topics: 3 })).toEqual(['all', 'room:a', 'room:b']);
   expect(await names({ room: 'd' })).toEqual(['room:d']);
   expect(await names({ search: 'room:' })).toHaveLength(5);
   expect((await stats({ sessions: 2 })).slowest).toHaveLength(2);
-  expect((await stats({ search: 'u3' })).slowest?.map(({ user }) => user)).toEqual(['u3']);
+  expect((await stats({ search: 'person-3' })).slowest?.map(({ user }) => user)).toEqual(['person-3']);
   expect((await stats({ sessions: 0 })).slowest).toBeUndefined();
   expect(await stats({ topics: 1 })).toMatchObject({ topicCount: 6 });
   const e = async () => (await stats({ room: 'e' })).topics[0];
