@@ -103,7 +103,8 @@ function parseReady(text: string, api: Api): { readonly ready: boolean; readonly
 async function print(whole: Verdict, output: Output): Promise<void> {
   const { server, ready, stats, alerts } = whole;
   if (!isWell(whole)) process.exitCode = 1;
-  const verdict = !ready ? 'not_ready' : alerts.some(({ severity }) => severity !== 'note') ? 'warning' : 'ok';
+  // The word agrees with the exit status: scripts look at either.
+  const verdict = !ready ? 'not_ready' : isWell(whole) ? 'ok' : 'warning';
   if (output.json) {
     const { version, development, totals } = stats ?? {};
     const mode = development === undefined ? undefined : development ? 'development' : 'production';

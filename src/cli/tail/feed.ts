@@ -1,10 +1,10 @@
 // What has come of a stream, for a view: the newest events, counts of all, and the sessions. It takes events at any rate, and
 // says at most five times a second that there is something new.
 
-import type { ShownSession } from '../presence.js';
 import { isOfTheStream, numberIn, readEvent } from './event.js';
 import { Kept } from './kept.js';
 import type { TailOptions } from './options.js';
+import type { Presence } from './presence.js';
 import { WatchedSessions } from './sessions.js';
 import { Sift } from './sift.js';
 import { type Decision, decisionOf, isHeartbeat, type Wanted } from './wanted.js';
@@ -101,8 +101,9 @@ export class Feed implements EventReader {
   }
 
   /** Takes over what the server lists. */
-  listed(sessions: readonly ShownSession[]): void {
-    this.sessions.listed(sessions);
+  present({ listed, ended }: Presence): void {
+    this.sessions.listed(listed);
+    this.sessions.ended(ended, Date.now());
     this.news();
   }
 
@@ -134,6 +135,8 @@ export class Feed implements EventReader {
     if (name === 'watching') {
       this.matched = numberIn(event, 'sessions');
       this.nodes = numberIn(event, 'nodes') ?? 1;
+      // A stream begins, perhaps again: who has gone meanwhile is found out.
+      this.sessions.doubt();
     } else if (name === 'dropped') this.dropped += numberIn(event, 'count') ?? 0;
     else this.sessions.seen(event);
   }

@@ -28,7 +28,7 @@ export async function printEvents(options: TailOptions, api: Api, output: Output
   const { timeoutMs } = options;
   const timedOut = () => end(new ImgoError('timeout', { duration: formatDuration(timeoutMs ?? 0) }));
   const timer = timeoutMs === undefined ? undefined : setTimeout(timedOut, timeoutMs);
-  const printer = new Printer(options, api, output, () => stop.abort());
+  const printer = new Printer(options, api, output, stop);
   try {
     await watch(api, streamPath(options, false), printer, stop.signal);
   } finally {
@@ -42,17 +42,17 @@ class Printer {
   readonly #options: TailOptions;
   readonly #api: Api;
   readonly #output: Output;
-  readonly #enough: () => void;
+  readonly #stop: AbortController;
   readonly #sift: Sift;
   readonly #inWords: boolean;
   #left: number;
   #said = false;
 
-  constructor(options: TailOptions, api: Api, output: Output, enough: () => void) {
+  constructor(options: TailOptions, api: Api, output: Output, stop: AbortController) {
     this.#options = options;
     this.#api = api;
     this.#output = output;
-    this.#enough = enough;
+    this.#stop = stop;
     this.#sift = new Sift(options);
     this.#inWords = output.isTerminal && !output.json;
     this.#left = options.count ?? Number.POSITIVE_INFINITY;
@@ -67,7 +67,7 @@ class Printer {
       ? wanted.filter(({ name }) => name !== 'keepalive').map(({ text }) => inWords(text))
       : wanted.map(({ text }) => text);
     if (texts.length > 0) await this.#output.raw(`${texts.join('\n')}\n`);
-    if (this.#left <= 0) this.#enough();
+    if (this.#left <= 0) this.#stop.abort();
   }
 
   state(state: WatchState): void {
@@ -92,7 +92,7 @@ class Printer {
     const sessions = (event && numberIn(event, 'sessions')) ?? 0;
     const output = this.#output;
     output.note(`Watching ${watchedText(this.#options)}. Ctrl-C stops.`);
-    if (sessions === 0) void nobodyThere(this.#options, this.#api).then((text) => output.note(text));
+    if (sessions === 0) void nobodyThere(this.#options, this.#api, this.#stop.signal).then((text) => output.note(text));
   }
 }
 

@@ -24,7 +24,7 @@ export interface WatchedSession {
   state: string;
   /** Wall time, ms. */
   closedAt: number | undefined;
-  /** The server has listed it. */
+  /** The server has listed it, since the stream began. */
   listed: boolean;
 }
 
@@ -57,6 +57,19 @@ export class WatchedSessions {
       if (!listed && closedAt === undefined) ids.push(session);
     }
     return ids;
+  }
+
+  /** What is known may not be so any more. */
+  doubt(): void {
+    for (const row of this.#byId.values()) row.listed = false;
+  }
+
+  /** Some have ended, though nothing said so. */
+  ended(sessions: readonly string[], now: number): void {
+    for (const session of sessions) {
+      const row = this.#byId.get(session);
+      if (row !== undefined) row.closedAt ??= now;
+    }
   }
 
   /** Takes over what the server lists. */

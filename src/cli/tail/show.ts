@@ -71,8 +71,8 @@ export async function showTail(options: TailOptions, api: Api): Promise<void> {
 
 async function keepListing(options: TailOptions, api: Api, feed: Feed, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    feed.listed(await watchedSessions(api, options, feed.sessions.unlisted(UNLISTED)));
-    if (feed.matched === 0) feed.nobody = await nobodyThere(options, api);
+    feed.present(await watchedSessions(api, options, feed.sessions.unlisted(UNLISTED), signal));
+    if (feed.matched === 0) feed.nobody = await nobodyThere(options, api, signal);
     await wait(LIST_MS, undefined, { signal }).catch(() => {});
   }
 }
