@@ -33,6 +33,18 @@ export default {
       { pathNot: '^src/(protocol|client)/', reachable: true },
     ),
     never(
+      'page-runs-in-a-browser',
+      'What the try-it page reaches is itself, the client and the protocol, nothing of Node and no package.',
+      { path: layer('page') },
+      { pathNot: '^src/(page|protocol|client)/', reachable: true },
+    ),
+    never(
+      'page-alone',
+      'The page is built into one document: nothing imports it.',
+      { path: layer('protocol|client|server|bench|cli|commands') },
+      { path: layer('page') },
+    ),
+    never(
       'server-alone',
       'A server knows the protocol only.',
       { path: layer('server') },

@@ -40,6 +40,7 @@ export async function build({ strict, folder = false }) {
     removeLeftovers();
     compile(target);
     copyPageFiles(target);
+    await makePage(target);
     writeManifest(target, strict);
     writeFileSync(join(target, FINGERPRINT), sources);
     if (folder) place(target);
@@ -69,7 +70,18 @@ function compile(target) {
 /** What the bench report's page is made of is read as it stands: nothing compiles it. */
 function copyPageFiles(target) {
   for (const name of readdirSync(join(ROOT, 'src'), { recursive: true })) {
-    if (/\.(js|css)$/.test(name)) copyFileSync(join(ROOT, 'src', name), join(target, name));
+    if (!name.startsWith('page/') && /\.(js|css)$/.test(name))
+      copyFileSync(join(ROOT, 'src', name), join(target, name));
+  }
+}
+
+/** The try-it page; its bundler is loaded here, because a launcher that has nothing to build has no need of it. */
+async function makePage(target) {
+  try {
+    const { buildPage } = await import('./page.mjs');
+    await buildPage(target);
+  } catch (error) {
+    throw failure(`The try-it page: ${error.message}`, 'npm ci --include=dev');
   }
 }
 

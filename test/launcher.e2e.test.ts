@@ -123,7 +123,9 @@ describe('a command never runs an old dist', () => {
     write('src/cli/main.ts', `export function main(): void {\n  console.log('${text}');\n}\n`);
 
   beforeEach(async () => {
-    for (const path of ['bin', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.base.json']) {
+    // The page is bundled from the client library and the protocol.
+    const sources = ['src/page', 'src/client', 'src/protocol'];
+    for (const path of ['bin', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.base.json', ...sources]) {
       await cp(join(ROOT, path), join(folder, path), { recursive: true });
     }
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));

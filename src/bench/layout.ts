@@ -54,8 +54,20 @@ export function receiverDescriptors(options: BenchOptions, connections: number):
 export function serverDescriptors(options: BenchOptions, connections: number): number {
   const { workers, perProcess } = options;
   if (workers === 'auto') return SERVER_FDS + Math.min(connections, perProcess, LEAST_SHARE);
+  return workerDescriptors(workers, connections);
+}
+
+/** Descriptors that each of so many server processes needs, when they hold so many connections together. */
+export function workerDescriptors(workers: number, connections: number): number {
   const share = connections / workers;
   return SERVER_FDS + Math.ceil(workers === 1 ? share : share + unevenness(share));
+}
+
+/** Server processes that hold so many connections with so many descriptors each. */
+export function workersFor(descriptors: number, connections: number): number {
+  const room = descriptors - SERVER_FDS;
+  if (connections <= room) return 1;
+  return Math.ceil(connections / Math.max(LEAST_SHARE, evenShare(room)));
 }
 
 /** The kernel spreads connections over listeners of one port by a hash: one process gets more, another less (five sigma). */

@@ -34,8 +34,8 @@ const TOKEN_BYTES = 128;
 const PAGE_BYTES = 4_096;
 const RECEIVE_BUFFER = 131_072;
 /** A Node process that uses its pool; and its files that are no connections. */
-const THREADS = 11;
-const FILES = 40;
+export const THREADS = 11;
+export const FILES = 40;
 
 /** Every limit that counts for such a run. */
 export function limitsOf(options: BenchOptions, machine: Machine, pool: AddressPool): readonly Limit[] {
@@ -136,6 +136,11 @@ export function memoryFor(options: BenchOptions, layout: Layout, connections: nu
   return BASE_BYTES + layout.receivers * RECEIVER_BYTES + layout.serverProcesses * SERVER_BYTES + connections * each;
 }
 
+/** Bytes that a server with so many connections uses: its processes, and the kernel's for their sockets. */
+export function serverBytes(transport: BenchTransport, processes: number, connections: number): number {
+  return BASE_BYTES + processes * SERVER_BYTES + connections * (SESSION_BYTES[transport] + SOCKET_BYTES);
+}
+
 /** Open files of the machine that the run uses. */
 export function filesFor(layout: Layout, connections: number): number {
   return (layout.where === 'elsewhere' ? 1 : 2) * connections + processesOf(layout) * FILES;
@@ -150,7 +155,7 @@ function hardLimit(needed: number): string {
 }
 
 /** Upwards to two digits: a setting that one can remember. */
-function round(value: number): number {
+export function round(value: number): number {
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1);
   return Math.ceil(value / unit) * unit;
 }

@@ -3,6 +3,7 @@
 
 import { errorFromProblem, ImgoError } from '../protocol/errors.js';
 import { type Answer, ExchangeError, exchange } from './http.js';
+import { linesOf, openStream, wholeAnswer } from './http-stream.js';
 import type { Output } from './output.js';
 import { readKey } from './secrets.js';
 import { chooseServer, type ServerChoice, triedText } from './server-choice.js';
@@ -88,6 +89,32 @@ export class Api {
     }
   }
 
+  /**
+   * A stream of lines, as they come, those that come together at once; the server ends it, or the signal does. What is not
+   * taken stays with the server. Nothing for `silenceMs`: it counts as cut.
+   * @throws ImgoError what the server says, unreachable; ExchangeError, from the lines, when it is cut
+   */
+  async lines(call: {
+    readonly path: string;
+    readonly silenceMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<AsyncGenerator<readonly string[], void>> {
+    const url = `${this.server.url}${call.path}`;
+    const headers = { accept: 'application/x-ndjson', ...this.#headers };
+    try {
+      const { silenceMs, signal } = call;
+      const answer = await openStream({ url, headers, timeoutMs: DEFAULT_TIMEOUT_MS, silenceMs, signal });
+      this.#output.detail(`GET ${this.server.url}${pathOnly(call.path)} · ${answer.status}`);
+      if (answer.status === 200) return linesOf(answer.chunks);
+      throw this.errorOf(await wholeAnswer(answer));
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error;
+      this.#output.detail(`GET ${this.server.url}${pathOnly(call.path)} · ${error.message}`);
+      if (call.signal.aborted) throw new ImgoError('interrupted', {}, { cause: error });
+      throw new ImgoError('unreachable', { tried: triedText(this.server, error.why) }, { cause: error });
+    }
+  }
+
   /** The error that an answer tells. */
   errorOf(answer: Answer): ImgoError {
     let document: unknown;
@@ -110,25 +137,38 @@ function pathOnly(path: string): string {
   return path.split('?')[0] ?? path;
 }
 
+/** A page of a listing. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Where the next one begins; undefined: that was the last. */
+  readonly next: string | undefined;
+}
+
 /** A path of encoded parts: `path('v1', 'users', id)`. */
 export function path(...parts: readonly string[]): string {
   return parts.map((part) => `/${encodeURIComponent(part)}`).join('');
 }
 
-/** Every page of a listing, one after the other. */
+/** The most that the server gives at a time. */
+const PAGE_MAX = 1_000;
+
+/** Page after page of a listing, at most `most` items. `after` in the query: where the first begins. */
 export async function* pages<T>(
   api: Api,
   at: string,
-  query: Readonly<Record<string, string | undefined>> = {},
-): AsyncGenerator<readonly T[]> {
-  let after: string | undefined;
+  query: Readonly<Record<string, string | undefined>>,
+  most: number,
+): AsyncGenerator<Page<T>> {
+  let after = query['after'];
+  let left = most;
   do {
     const search = new URLSearchParams();
-    for (const [name, value] of Object.entries({ ...query, after })) if (value !== undefined) search.set(name, value);
-    const text = search.toString();
-    const page: Readonly<Record<string, unknown>> = await api.json({ path: text === '' ? at : `${at}?${text}` });
-    const items = page['items'];
-    yield Array.isArray(items) ? (items as readonly T[]) : [];
+    for (const [name, value] of Object.entries({ ...query, after, limit: `${Math.min(left, PAGE_MAX)}` }))
+      if (value !== undefined) search.set(name, value);
+    const page: Readonly<Record<string, unknown>> = await api.json({ path: `${at}?${search}` });
+    const items: readonly T[] = Array.isArray(page['items']) ? page['items'] : [];
     after = typeof page['next'] === 'string' ? page['next'] : undefined;
-  } while (after !== undefined);
+    left -= items.length;
+    yield { items, next: after };
+  } while (after !== undefined && left > 0);
 }

@@ -3,7 +3,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { asImgoError, ImgoError } from '../protocol/errors.js';
 import { type Api, path } from './api.js';
-import type { Output } from './output.js';
+import { age, type Output } from './output.js';
+import { localise } from './style.js';
 
 interface Draining {
   readonly node: string;
@@ -28,18 +29,23 @@ export async function drain(api: Api, node: string, rate: number | undefined, ou
   const interrupted = new AbortController();
   const stop = (): void => interrupted.abort();
   process.on('SIGINT', stop);
+  let progress: Progress | undefined;
   try {
     const begun = await api.json<Draining>({ method: 'POST', path: at, body: JSON.stringify({ rate }) });
+    progress = new Progress(output, node, begun.connections);
     let left = begun.connections;
-    await say(output, node, left);
+    await progress.say(left);
     while (left > 0) {
       await wait(POLL_MS, undefined, { signal: interrupted.signal });
       left = await connectionsOf(api, node);
-      await say(output, node, left);
+      await progress.say(left);
     }
+    progress.end();
     output.note(`${node} has no clients any more, and takes none: stop it, or imgo drain ${node} --cancel.`);
   } catch (error) {
+    progress?.end();
     if (!interrupted.signal.aborted) throw asImgoError(error);
+    output.note('The drain is called off.');
     await cancelDrain(api, node, output);
     throw new ImgoError('interrupted', {}, { cause: error });
   } finally {
@@ -62,7 +68,41 @@ async function connectionsOf(api: Api, node: string): Promise<number> {
   return found.comet.connections;
 }
 
-async function say(output: Output, node: string, connections: number): Promise<void> {
-  if (output.json) await output.object({ node, draining: true, connections });
-  else await output.line(String(connections));
+/** How many are left: an object or a number a line; on a terminal one line that changes, with the pace. */
+class Progress {
+  readonly #output: Output;
+  readonly #node: string;
+  readonly #all: number;
+  readonly #since = performance.now();
+  readonly #drawn: boolean;
+
+  constructor(output: Output, node: string, all: number) {
+    this.#output = output;
+    this.#node = node;
+    this.#all = all;
+    this.#drawn = output.isTerminal && !output.json && process.env['TERM'] !== 'dumb';
+  }
+
+  async say(left: number): Promise<void> {
+    const output = this.#output;
+    if (output.json) await output.object({ node: this.#node, draining: true, connections: left });
+    else if (!this.#drawn) await output.line(String(left));
+    else await output.raw(`\r\u001b[K${localise(this.#text(left))}`);
+  }
+
+  /** Nothing more is drawn on this line. */
+  end(): void {
+    if (this.#drawn) process.stdout.write('\n');
+  }
+
+  #text(left: number): string {
+    const seconds = (performance.now() - this.#since) / 1_000;
+    const gone = Math.max(0, this.#all - left);
+    const rate = seconds > 0 ? gone / seconds : 0;
+    const share = this.#all === 0 ? 1 : gone / this.#all;
+    const width = 20;
+    const bar = '#'.repeat(Math.round(share * width)).padEnd(width, '.');
+    const pace = rate >= 1 ? ` · ${Math.round(rate)}/s · ${age((left / rate) * 1_000)} left` : '';
+    return `${this.#node}  [${bar}]  ${left} of ${this.#all} clients left${pace}`;
+  }
 }

@@ -1,8 +1,7 @@
-// One verdict on a server: does it answer, is it ready, is anything wrong; exit status 0, 1 or 3.
+// One verdict on a server: does it answer, is it ready, which alerts hold; exit status 0, 1 (an error) or 3 (nobody answers).
 
 import { setTimeout as wait } from 'node:timers/promises';
 import { asImgoError, ImgoError } from '../protocol/errors.js';
-import { formatDuration } from '../server/units.js';
 import type { Api } from './api.js';
 import { age, type Output } from './output.js';
 
@@ -12,8 +11,8 @@ interface Stats {
   readonly totals: Readonly<
     Record<'nodes' | 'connections' | 'sessions' | 'accepted' | 'refused' | 'unapplied', number>
   >;
-  readonly queue: { readonly oldestMs: number };
-  readonly store: { readonly writable: boolean; readonly code?: string };
+  /** A server of an earlier version has none. */
+  readonly alerts?: readonly Alert[];
 }
 
 interface Node {
@@ -28,18 +27,21 @@ interface Node {
   readonly comet: { readonly connections: number; readonly rssBytes: number; readonly loopP99Ms: number } | null;
 }
 
-/** Something that is not as it should be. */
+/** Something that is not as it should be, or is known: as `/v1/stats` has it. */
 interface Alert {
   readonly code: string;
+  readonly severity: 'note' | 'warning' | 'error';
+  /** '': the whole server. */
+  readonly subject: string;
   readonly message: string;
+  readonly knob?: string;
+  readonly advice?: readonly string[];
 }
 
 const POLL_MS = 200;
-/** What was accepted waits longer than this: then something is behind. */
-const QUEUE_LAG_MS = 5_000;
 
 /**
- * Prints the verdict and sets the exit status: 0 good, 1 something is wrong; 3 (thrown) nobody answers.
+ * Prints the verdict and sets the exit status: 0 good, or with warnings, 1 something is wrong; 3 (thrown) nobody answers.
  * `waitMs`: until it is good, at most so long.
  * @throws ImgoError unreachable, timeout, what the server says
  */
@@ -52,7 +54,7 @@ export async function status(connect: () => Promise<Api>, waitMs: number | undef
       if (waitMs === undefined || !mayCome || performance.now() > until) throw known;
       return undefined;
     });
-    if (verdict !== undefined && (verdict.alerts.length === 0 || waitMs === undefined || performance.now() > until)) {
+    if (verdict !== undefined && (isWell(verdict) || waitMs === undefined || performance.now() > until)) {
       return print(verdict, output);
     }
     await wait(POLL_MS);
@@ -71,45 +73,21 @@ async function judge(connect: () => Promise<Api>): Promise<Verdict> {
   const answer = await api.exchange({ path: '/readyz', timeoutMs: 5_000 });
   if (answer.status !== 200 && answer.status !== 503) throw api.errorOf(answer);
   const { ready, reasons } = parseReady(answer.body.toString('utf8'), api);
-  const alerts: Alert[] = reasons.map((code) => ({ code, message: 'pushes are not accepted' }));
+  const message = 'pushes are not accepted';
+  const alerts: Alert[] = reasons.map((code) => ({ code, severity: 'error', subject: '', message }));
   // Probes need no key; figures do. Without the right to them the verdict stands all the same.
   const stats = await api.json<Stats>({ path: '/v1/stats' }).catch((error: unknown) => {
     if (error instanceof ImgoError && (error.code === 'key_missing' || error.code === 'scope_missing'))
       return undefined;
     throw error;
   });
-  if (stats !== undefined) {
-    const { items } = await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' });
-    alerts.push(...ofNodes(items, stats.version));
-  }
-  if (stats !== undefined && stats.queue.oldestMs > QUEUE_LAG_MS) {
-    alerts.push({
-      code: 'queue_lag',
-      message: `what was accepted ${formatDuration(Math.round(stats.queue.oldestMs))} ago is not applied`,
-    });
-  }
+  alerts.push(...(stats?.alerts ?? []));
   return { server: api.server.url, ready, stats, alerts };
 }
 
-/** What is wrong with the nodes. One that has left, or is being emptied because somebody wants it, is not wrong. */
-function ofNodes(nodes: readonly Node[], version: string): readonly Alert[] {
-  const alerts: Alert[] = [];
-  const live = nodes.filter(({ state }) => state !== 'gone');
-  for (const role of ['comet', 'logic', 'job']) {
-    if (live.some(({ roles }) => roles.includes(role))) continue;
-    // Workers are all that a server with workers lists: the rest of it is what answers here.
-    if (live.every(({ address }) => address === '')) continue;
-    alerts.push({ code: `no_${role}`, message: `no ${role} runs` });
-  }
-  for (const { node, address, report, version: its } of live) {
-    if (report === null && address !== '')
-      alerts.push({ code: 'node_unreachable', message: `${node} does not answer` });
-    for (const problem of report?.problems ?? []) {
-      if (problem !== 'draining') alerts.push({ code: problem, message: `${node} says so` });
-    }
-    if (its !== version) alerts.push({ code: 'versions', message: `${node} runs ${its}, this one ${version}` });
-  }
-  return alerts;
+/** Notes and warnings are told; what is wrong is an error. */
+function isWell({ ready, alerts }: Verdict): boolean {
+  return ready && !alerts.some(({ severity }) => severity === 'error');
 }
 
 function parseReady(text: string, api: Api): { readonly ready: boolean; readonly reasons: readonly string[] } {
@@ -122,9 +100,11 @@ function parseReady(text: string, api: Api): { readonly ready: boolean; readonly
   }
 }
 
-async function print({ server, ready, stats, alerts }: Verdict, output: Output): Promise<void> {
-  if (alerts.length > 0) process.exitCode = 1;
-  const verdict = ready && alerts.length === 0 ? 'ok' : ready ? 'warning' : 'not_ready';
+async function print(whole: Verdict, output: Output): Promise<void> {
+  const { server, ready, stats, alerts } = whole;
+  if (!isWell(whole)) process.exitCode = 1;
+  // The word agrees with the exit status: scripts look at either.
+  const verdict = !ready ? 'not_ready' : isWell(whole) ? 'ok' : 'warning';
   if (output.json) {
     const { version, development, totals } = stats ?? {};
     const mode = development === undefined ? undefined : development ? 'development' : 'production';
@@ -141,12 +121,32 @@ async function print({ server, ready, stats, alerts }: Verdict, output: Output):
       stats === undefined ? '' : ` · imgo ${stats.version} · ${stats.development ? 'development' : 'production'}`;
     await output.line(`${verdict} · ${server}${mode}${figures}`);
   }
-  for (const { code, message } of alerts) output.warn(`${code}: ${message}`);
+  for (const { code, severity, subject, message, knob = '', advice = [] } of alerts) {
+    const text = `${code}: ${subject === '' ? '' : `${subject} `}${message}`;
+    if (severity === 'note') output.note(text);
+    else output.warn(knob === '' ? text : `${text} (${knob})`);
+    if (severity === 'error') for (const line of advice) output.note(`  → ${line}`);
+  }
 }
 
-/** Prints the nodes. */
-export async function listNodes(api: Api, output: Output): Promise<void> {
-  const { items } = await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' });
+/** Which nodes: one by its name, those of a role, those in a state. */
+export interface NodeFilter {
+  readonly node: string | undefined;
+  readonly role: string | undefined;
+  readonly state: string | undefined;
+}
+
+/** Prints the nodes. @throws ImgoError node_unknown */
+export async function listNodes(api: Api, filter: NodeFilter, output: Output): Promise<void> {
+  const all = (await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' })).items;
+  const { node: name, role, state } = filter;
+  const items = all.filter(
+    (one) =>
+      (name === undefined || one.node === name) &&
+      (role === undefined || one.roles.includes(role)) &&
+      (state === undefined || one.state === state),
+  );
+  if (name !== undefined && !all.some(({ node }) => node === name)) throw new ImgoError('node_unknown', { node: name });
   await output.items(items, {
     columns: [
       { title: 'node', value: (node) => node.node },

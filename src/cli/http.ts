@@ -97,7 +97,8 @@ export async function exchange(request: Exchange): Promise<Answer> {
   return promise;
 }
 
-function explain(error: Error): string {
+/** A failure of the network in a few words. */
+export function explain(error: Error): string {
   const code =
     (error as NodeJS.ErrnoException).code ?? (error instanceof AggregateError ? error.errors[0]?.code : undefined);
   switch (code) {

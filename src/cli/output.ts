@@ -118,3 +118,11 @@ export function age(ms: number): string {
   if (hours < 48) return `${hours}h${String(minutes % 60).padStart(2, '0')}m`;
   return `${Math.floor(hours / 24)}d`;
 }
+
+/** `14:02:11.304`: a moment (wall time, ms) in the time of this place. */
+export function clock(ms: number): string {
+  const at = new Date(ms);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const millis = String(at.getMilliseconds()).padStart(3, '0');
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${millis}`;
+}

@@ -1,6 +1,6 @@
 // Who is connected, and what rooms there are: listings over the API.
 
-import { type Api, pages, path } from './api.js';
+import { type Api, type Page, pages, path } from './api.js';
 import { age, type Output } from './output.js';
 
 /** A live session. */
@@ -25,13 +25,19 @@ interface ShownRoom {
   readonly members: number;
 }
 
-/** Prints live sessions: of one user, of one node, or all; at most `limit`. */
-export async function listSessions(
-  api: Api,
-  filter: { readonly user: string | undefined; readonly node: string | undefined; readonly limit: number },
-  output: Output,
-): Promise<void> {
-  const { user, node } = filter;
+/** Which sessions. */
+export interface SessionFilter {
+  readonly user: string | undefined;
+  readonly node: string | undefined;
+  readonly room: string | undefined;
+  readonly limit: number;
+  /** Where an earlier listing ended. */
+  readonly cursor: string | undefined;
+}
+
+/** Prints live sessions, at most `limit`; then where it goes on. @throws ImgoError node_not_found */
+export async function listSessions(api: Api, filter: SessionFilter, output: Output): Promise<void> {
+  const { user, node, room, limit, cursor } = filter;
   const columns = [
     { title: 'session', value: (one: ShownSession) => one.session },
     { title: 'user', value: (one: ShownSession) => one.user ?? '-' },
@@ -44,46 +50,44 @@ export async function listSessions(
     { title: 'peer', value: (one: ShownSession) => one.peer },
     { title: 'node', value: (one: ShownSession) => one.node },
   ];
-  await listPages(
-    pages<ShownSession>(api, '/v1/sessions', { user, node, limit: String(Math.min(filter.limit, 1_000)) }),
-    columns,
-    filter.limit,
-    output,
-  );
+  const query = { user, node, room, after: cursor };
+  const none =
+    user !== undefined ? 'That user has no sessions.' : room !== undefined ? 'Nobody is in that room.' : 'Nobody.';
+  await listPages(pages<ShownSession>(api, '/v1/sessions', query, limit), columns, none, output);
 }
 
-/** Prints rooms that somebody is in; at most `limit`. */
-export async function listRooms(api: Api, limit: number, output: Output): Promise<void> {
+/** Prints rooms that somebody is in, at most `limit`; then where it goes on. */
+export async function listRooms(
+  api: Api,
+  filter: { readonly prefix: string | undefined; readonly limit: number; readonly cursor: string | undefined },
+  output: Output,
+): Promise<void> {
+  const { prefix, limit, cursor } = filter;
   const columns = [
     { title: 'room', value: (one: ShownRoom) => one.room },
     { title: 'members', value: (one: ShownRoom) => String(one.members), right: true },
   ];
-  await listPages(
-    pages<ShownRoom>(api, '/v1/rooms', { limit: String(Math.min(limit, 1_000)) }),
-    columns,
-    limit,
-    output,
-  );
+  const query = { prefix, after: cursor };
+  await listPages(pages<ShownRoom>(api, '/v1/rooms', query, limit), columns, 'No rooms.', output);
 }
 
 type Columns<T> = readonly { readonly title: string; readonly value: (item: T) => string; readonly right?: boolean }[];
 
 async function listPages<T extends object>(
-  source: AsyncGenerator<readonly T[]>,
+  source: AsyncGenerator<Page<T>>,
   columns: Columns<T>,
-  limit: number,
+  none: string,
   output: Output,
 ): Promise<void> {
-  let shown = 0;
-  for await (const page of source) {
-    const items = page.slice(0, limit - shown);
+  let some = false;
+  let rest: string | undefined;
+  for await (const { items, next } of source) {
     if (items.length > 0) await output.items(items, { columns, none: '' });
-    shown += items.length;
-    if (shown < limit) continue;
-    output.note(`At most ${limit} are shown; --limit N allows more.`);
-    break;
+    some ||= items.length > 0;
+    rest = next;
   }
-  if (shown === 0 && !output.json) output.note('Nobody.');
+  if (rest !== undefined) output.note(`There are more: --cursor ${rest}`);
+  if (!some && !output.json) output.note(none);
 }
 
 /** One room with its members and history. */
@@ -101,17 +105,24 @@ export async function showRoom(api: Api, room: string, output: Output): Promise<
   await output.line(`${info.room}: ${info.members} member${info.members === 1 ? '' : 's'}, ${log}`);
 }
 
-/** Closes sessions: one, or all of a user. */
-export async function kick(
-  api: Api,
-  which: { readonly session: string } | { readonly user: string },
-  output: Output,
-): Promise<void> {
-  const at = 'session' in which ? path('v1', 'sessions', which.session) : path('v1', 'users', which.user, 'sessions');
-  const result = await api.json<{ readonly closed: number }>({ method: 'DELETE', path: at });
+/** Whose sessions are closed. */
+export type KickTarget = { readonly session: string } | { readonly user: string } | { readonly token: string };
+
+/** Closes sessions: one, all of a user, or those of a token. @throws ImgoError session_not_found, token_not_found */
+export async function kick(api: Api, which: KickTarget, output: Output): Promise<void> {
+  const result = await api.json<{ readonly closed: number }>({ method: 'DELETE', path: pathOf(which) });
   if (output.json) return output.object(result);
   await output.line(String(result.closed));
+  if (result.closed === 0) {
+    output.note(`${'user' in which ? 'That user' : 'That token'} has no sessions: nothing was closed.`);
+    return;
+  }
   output.note(
     `${result.closed} session${result.closed === 1 ? '' : 's'} closed. A token that is good lets them come back: token revoke ends that.`,
   );
+}
+
+function pathOf(which: KickTarget): string {
+  if ('session' in which) return path('v1', 'sessions', which.session);
+  return 'user' in which ? path('v1', 'users', which.user, 'sessions') : path('v1', 'tokens', which.token, 'sessions');
 }

@@ -63,10 +63,13 @@ export function isColoured(stream: { readonly isTTY?: boolean }, env: Environmen
   return !env['NO_COLOR'] && !process.argv.includes('--no-color');
 }
 
-const CODES = { red: 31, yellow: 33, dim: 2, bold: 1 } as const;
+const CODES = { red: 31, green: 32, yellow: 33, cyan: 36, dim: 2, bold: 1, inverse: 7 } as const;
+
+/** What `paint` can do. */
+export type Colour = keyof typeof CODES;
 
 /** Text in a colour, or as it is. */
-export function paint(colour: keyof typeof CODES, text: string, on: boolean): string {
+export function paint(colour: Colour, text: string, on: boolean): string {
   return on && text !== '' ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
 }
 

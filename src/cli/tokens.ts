@@ -80,11 +80,10 @@ function* bodies(items: readonly string[]): Generator<string> {
 
 /** Prints tokens page by page. */
 export async function listTokens(api: Api, user: string | undefined, output: Output): Promise<void> {
-  const query = { limit: '1000', ...(user === undefined ? {} : { user }) };
   let shown = 0;
-  for await (const page of pages<ShownToken>(api, '/v1/tokens', query)) {
-    if (page.length > 0) await printTokens(page, output);
-    shown += page.length;
+  for await (const { items } of pages<ShownToken>(api, '/v1/tokens', { user }, Number.POSITIVE_INFINITY)) {
+    if (items.length > 0) await printTokens(items, output);
+    shown += items.length;
   }
   if (shown === 0 && !output.json) output.note('No tokens.');
 }

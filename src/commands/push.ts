@@ -37,13 +37,18 @@ export default class Push extends BaseCommand {
       dependsOn: ['wait'],
       summary: 'how long --wait waits (5s); then exit 124',
     }),
-    'dry-run': Flags.boolean({ summary: 'print the request, send nothing' }),
+    'dry-run': Flags.boolean({ summary: 'whom it would reach, and where; nothing is pushed' }),
+    trace: Flags.boolean({ summary: 'print what becomes of it, step by step' }),
     yes: Flags.boolean({ summary: 'do send --all to a server that is not on this machine' }),
   };
   static override examples = [
     {
       description: 'To a user, until it was delivered',
       command: `<%= config.bin %> push --user 123456 '{"test":1}' --wait`,
+    },
+    {
+      description: 'See whom it would reach, then what became of it',
+      command: `<%= config.bin %> push --room live://1000 '{"goal":1}' --dry-run`,
     },
     { description: 'Text to a room', command: '<%= config.bin %> push --room live://1000 --text "Kick-off"' },
     {
@@ -61,6 +66,10 @@ export default class Push extends BaseCommand {
     if (flags.lines) {
       const alone =
         args.message === undefined && !flags.user && !flags.room && !flags.all && !flags['users-file'] && !flags.wait;
+      if (flags.trace || flags['dry-run']) {
+        const flag = flags.trace ? 'trace' : 'dry-run';
+        throw new ImgoError('usage', { detail: `--${flag} is for one message, not for --lines.`, command: 'push' });
+      }
       if (!alone)
         throw new ImgoError('usage', {
           detail: 'With --lines each line says its target and message.',
@@ -82,7 +91,7 @@ export default class Push extends BaseCommand {
       }
       return;
     }
-    const [{ readTarget, confirmAll, requestTargets }, { readMessage }, { pushMessage, pushBody }] = await Promise.all([
+    const [{ readTarget, confirmAll }, { readMessage }, { pushMessage }] = await Promise.all([
       import('../cli/push/target.js'),
       import('../cli/push/message.js'),
       import('../cli/push/one.js'),
@@ -90,17 +99,14 @@ export default class Push extends BaseCommand {
     const target = await readTarget(flags);
     const as = flags.text ? 'text' : flags.base64 ? 'base64' : 'json';
     const message = await readMessage({ argument: args.message, file: flags.file, as });
-    if (flags['dry-run']) {
-      for (const { to } of requestTargets(target, message.bytes)) {
-        await output.raw(pushBody(to, message, ttl));
-        await output.raw('\n');
-      }
-      return;
-    }
     const api = await this.apiFor(flags, output);
+    if (flags['dry-run']) {
+      const { dryRun } = await import('../cli/push/dry-run.js');
+      return dryRun(api, target, message, ttl, output);
+    }
     confirmAll(target, api.server.url, flags.yes);
     const waitMs = flags.wait ? (durationOf('timeout', flags.timeout) ?? 5_000) : undefined;
-    await pushMessage(api, target, message, { ttl, key, waitMs }, output);
+    await pushMessage(api, target, message, { ttl, key, waitMs, trace: flags.trace }, output);
   }
 }
 

@@ -11,7 +11,9 @@ export default class Rooms extends BaseCommand {
     room: Args.string({ ignoreStdin: true, description: 'this room only, with what is kept of it' }),
   };
   static override flags = {
+    prefix: Flags.string({ helpValue: 'P', summary: 'whose names begin with it' }),
     limit: Flags.integer({ helpValue: 'N', default: 1_000, min: 1, summary: 'at most so many' }),
+    cursor: Flags.string({ helpValue: 'C', summary: 'go on where an earlier listing ended' }),
   };
   static override examples = [
     { description: 'All', command: '<%= config.bin %> rooms' },
@@ -22,6 +24,8 @@ export default class Rooms extends BaseCommand {
     const { args, flags } = await this.parse(Rooms);
     const output = this.outputFor(flags);
     const api = await this.apiFor(flags, output);
-    await (args.room === undefined ? listRooms(api, flags.limit, output) : showRoom(api, args.room, output));
+    const { prefix, limit, cursor } = flags;
+    if (args.room !== undefined) return showRoom(api, args.room, output);
+    await listRooms(api, { prefix, limit, cursor }, output);
   }
 }

@@ -4,8 +4,10 @@
 
 import { KAFKA } from './error-kafka.js';
 import { MACHINE } from './error-machine.js';
+import { OBSERVE } from './error-observe.js';
 import { REDIS } from './error-redis.js';
 import { type ErrorRow, Exit, retry, row } from './error-row.js';
+import { TRACE } from './error-trace.js';
 
 const { RUNTIME, USAGE, UNREACHABLE, REFUSED, IMPOSSIBLE, PARTLY, TIMEOUT, INTERRUPTED } = Exit;
 
@@ -505,6 +507,8 @@ export const ERRORS = {
   ...MACHINE,
   ...KAFKA,
   ...REDIS,
+  ...OBSERVE,
+  ...TRACE,
 } as const satisfies Record<string, ErrorRow>;
 
 /** A code of the table. */

@@ -15,6 +15,7 @@ import type { Engines } from './assemble/engine-set.js';
 import { openEngines } from './assemble/engines.js';
 import { goimNodes, openHttp } from './assemble/http.js';
 import { chooseMode, type Mode } from './assemble/mode.js';
+import { SelfWatch } from './assemble/self-watch.js';
 import { TcpMemory } from './assemble/tcp-memory.js';
 import { once, runAll, type Undo } from './assemble/undo.js';
 import { keepUp } from './assemble/upkeep.js';
@@ -25,8 +26,16 @@ import { Failures } from './failures.js';
 import { createJob, type Job } from './job/job.js';
 import { LiveOptions, type Reloaded } from './live-options.js';
 import { gateFor } from './logic/gate.js';
+import type { LogicHttp } from './logic/http.js';
 import type { LogicParts } from './logic/options.js';
 import { createLogicService, type Logic } from './logic/sessions.js';
+import { EventHub } from './observe/hub.js';
+import { Metrics } from './observe/metrics.js';
+import { type MetricsPage, metricsPage } from './observe/metrics-page.js';
+import { openSpans } from './observe/open-spans.js';
+import { type OtlpSettings, otlpSettings } from './observe/otlp-settings.js';
+import type { WatchedNode } from './observe/stream.js';
+import { TraceStore } from './observe/traces.js';
 import { startProbes } from './probes.js';
 import type { NodeRecord } from './router/registry.js';
 import type { Peer } from './rpc/admission.js';
@@ -69,6 +78,8 @@ export interface RunningServer {
 export interface StartOptions {
   readonly log: Logger;
   readonly version: string;
+  /** How the command line is called here, for texts to copy; `imgo` unless given. */
+  readonly command?: string;
   /** An API key to import as admin before listening. */
   readonly adminKey?: string;
   readonly clock?: Clock;
@@ -100,7 +111,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       log.warn({ code, why }, 'what this process needs went away while it started');
       const { http } = config.listen;
       const probes =
-        http === undefined ? undefined : await startProbes(http, () => [code], config.roles.includes('logic'));
+        http === undefined ? undefined : await startProbes(http, () => [code], { api: config.roles.includes('logic') });
       await pause(clock, AGAIN_MS, signal);
       await probes?.stop();
       if (signal?.aborted) throw new ImgoError('interrupted', {}, { cause: error });
@@ -121,6 +132,7 @@ class Assembly {
   readonly #undo: Undo[] = [];
   readonly #failed = Promise.withResolvers<never>();
   readonly #stopping = new AbortController();
+  readonly #hub: EventHub;
   #engines: Engines | undefined;
   #cluster: Cluster | undefined;
   #logic: Logic | undefined;
@@ -129,7 +141,16 @@ class Assembly {
   #live: LiveOptions | undefined;
   #mode: Mode = 'production';
   #http: { readonly http: string | undefined; readonly legacyHttp: string | undefined } | undefined;
-  #push: NodeReport['push'];
+  #figures: LogicHttp['figures'] | undefined;
+  #alerts: LogicHttp['alerts'] | undefined;
+  readonly #metrics: Metrics;
+  #page: MetricsPage | undefined;
+  /** Code of what the start waits for. */
+  #waiting: string | undefined;
+  #push: (() => NodeReport['push']) | undefined;
+  readonly #self: SelfWatch;
+  readonly #traces: TraceStore;
+  readonly #otlp: OtlpSettings | undefined;
 
   constructor(config: Config, options: StartOptions) {
     this.#config = config;
@@ -139,7 +160,13 @@ class Assembly {
     this.#clock = this.#clusterClock ?? clock;
     const made = `n-${Buffer.from(this.#clock.randomBytes(4)).toString('hex')}`;
     this.#node = (config.cluster.node ?? made) as NodeId;
+    this.#metrics = this.#measured();
+    this.#hub = new EventHub(this.#node, this.#clock);
+    this.#traces = new TraceStore(this.#clock, this.#node);
+    this.#otlp = otlpSettings(config.otlp, process.env);
     this.#failed.promise.catch(() => undefined);
+    this.#self = new SelfWatch(this.#clock, config.cluster.tls?.cert);
+    this.#undo.push(() => this.#self.stop());
     options.signal?.addEventListener('abort', () => this.#stopping.abort(), { once: true });
   }
 
@@ -168,6 +195,15 @@ class Assembly {
     const { roles } = config;
     const embedded = isEmbedded(config) && this.#options.engines === undefined;
     const opened = (close: Undo) => void this.#undo.push(close);
+    this.#page = metricsPage(this.#metrics, config.metricsKeyFile);
+    this.#undo.push(() => this.#metrics.stop());
+    opened(() => this.#hub.stop());
+    const spans = await openSpans(this.#traces, this.#otlp, {
+      clock: this.#clock,
+      version: this.#options.version,
+      warn: (details, message) => this.#options.log.warn(details, message),
+    });
+    if (spans !== undefined) opened(spans);
     const processes = roles.includes('comet') ? await workerCount(config) : 1;
     const times = workerTimes(processes, availableParallelism());
     if (roles.includes('logic') || roles.includes('job')) {
@@ -194,14 +230,14 @@ class Assembly {
   /** Where they are outside, and away, the process waits for them; its probes say so. */
   async #openEngines(leaseMs: number, embedded: boolean, opened: (close: Undo) => void): Promise<Engines> {
     const { log, version } = this.#options;
-    let waiting: string | undefined;
     const onWaiting = (code: string | undefined) => {
-      waiting = code;
+      this.#waiting = code;
     };
     const { http } = this.#config.listen;
     const api = this.#config.roles.includes('logic');
-    const problems = () => [waiting ?? 'starting'];
-    const probes = embedded || http === undefined ? undefined : await startProbes(http, problems, api);
+    const problems = () => [this.#waiting ?? 'starting'];
+    const probes =
+      embedded || http === undefined ? undefined : await startProbes(http, problems, { api, metrics: this.#page });
     try {
       const signal = this.#stopping.signal;
       const parts = { clock: this.#clock, log, version, leaseMs, name: this.#node, signal };
@@ -254,6 +290,7 @@ class Assembly {
       registry: this.#cluster?.nodes?.learning(registry) ?? registry,
       clock: this.#clock,
       options,
+      traces: this.#traces,
       cometFor: (node) => this.#comets?.cometFor(node) ?? this.#cluster?.nodes?.cometNamed(node),
     };
   }
@@ -264,7 +301,9 @@ class Assembly {
     return createJob({
       ...this.#engines,
       clock: this.#clock,
+      hub: this.#hub,
       ackMs,
+      traces: this.#traces,
       cometFor: (record) => this.#cometOf(record),
       onFailure: (cause) => failures.report(cause),
       onApplied: () => failures.over(),
@@ -290,7 +329,10 @@ class Assembly {
       node: this.#node,
       roles: this.#config.roles,
       address: this.#cluster?.address ?? '',
+      hub: this.#hub,
       onTaken: (holder) => this.#taken(holder),
+      traces: this.#traces,
+      otlp: this.#otlp,
       store: this.#engines,
     });
     this.#comets = comets;
@@ -327,10 +369,10 @@ class Assembly {
   async #openHttp(live: LiveOptions, logicParts: LogicParts | undefined): Promise<void> {
     const { http } = this.#config.listen;
     const logic = this.#logic;
-    if (logic === undefined || logicParts === undefined || this.#engines === undefined) {
+    if (logic === undefined || logicParts === undefined || this.#engines === undefined || this.#page === undefined) {
       await this.#comets?.listen();
-      if (http === undefined) return;
-      const probes = await startProbes(http, () => this.#problems());
+      if (http === undefined || this.#page === undefined) return;
+      const probes = await startProbes(http, () => this.#problems(), { metrics: this.#page });
       this.#http = { http: probes.address, legacyHttp: undefined };
       this.#undo.push(() => probes.stop());
       return;
@@ -338,18 +380,25 @@ class Assembly {
     const parts = {
       ...logicParts,
       queue: this.#engines.queue,
-      job: () => ({ ...this.#job?.counters }),
+      metrics: this.#page,
       goimNodes: () => goimNodes(this.#comets?.addresses()),
       origins: live.origins,
       reports: (nodes: readonly NodeRecord[]) => Promise.all(nodes.map((record) => this.#reportOf(record))),
+      self: () => this.#report(),
+      nodeFor: (record: NodeRecord) => this.#cluster?.nodes?.node(record),
       problems: () => this.#missing(),
+      hub: this.#hub,
+      watched: () => this.#watched(),
     };
-    const api = await openHttp(this.#config, parts, logic, this.#options, this.#mode);
+    const ws = () => this.#comets?.addresses().ws;
+    const api = await openHttp(this.#config, parts, logic, ws, this.#options, this.#mode);
     if (api !== undefined) this.#undo.push(() => api.stop());
     await this.#comets?.listen();
     await api?.listen();
     this.#http = api?.addresses();
-    this.#push = api?.push as NodeReport['push'];
+    this.#figures = api?.figures;
+    this.#alerts = api?.alerts;
+    this.#push = api?.push as (() => NodeReport['push']) | undefined;
   }
 
   /** Codes of what keeps this process from its work. */
@@ -359,7 +408,7 @@ class Assembly {
 
   /** Of what it works with. */
   #missing(): readonly string[] {
-    const found: string[] = [];
+    const found: string[] = this.#waiting === undefined ? [] : [this.#waiting];
     if (this.#cluster?.logics?.reachable === false) found.push('logic_unreachable');
     const health = this.#engines?.buckets.health();
     if (health?.writable === false) found.push(health.failure?.code ?? health.code ?? 'store_failed');
@@ -374,8 +423,12 @@ class Assembly {
     if (peer.role === 'job') {
       return comet && serve([{ name: 'comet', methods: ['notify'], service: comet }]);
     }
-    const node: NodeService = { report: async () => this.#report() };
+    const node: NodeService = {
+      report: async () => this.#report(),
+      trace: async (log, key) => this.#traces.find(log, key),
+    };
     return serve([
+      { name: 'events', methods: SERVICE_CALLS.events, service: this.#hub },
       { name: 'node', methods: SERVICE_CALLS.node, service: node },
       ...(comet === undefined ? [] : [{ name: 'comet', methods: SERVICE_CALLS.comet, service: comet }]),
     ]);
@@ -403,14 +456,45 @@ class Assembly {
     return Promise.race([answer?.catch(() => undefined), pause(this.#clock, REPORT_MS).then(() => undefined)]);
   }
 
+  #measured(): Metrics {
+    const { version } = this.#options;
+    return new Metrics({
+      clock: this.#clock,
+      about: { version, node: this.#node, roles: this.#config.roles },
+      problems: () => this.#problems(),
+      push: () => this.#figures?.(),
+      queue: () => this.#engines?.queue.stats(),
+      store: () => this.#engines?.buckets.health(),
+      job: () => this.#job?.counters,
+      spans: () => this.#traces.sink?.counters,
+      alerts: () => this.#alerts?.(),
+      traces: () => this.#traces.counters,
+      comets: () => this.#comets?.all() ?? [],
+    });
+  }
+
+  /** Every node whose events can be had: this one, its workers, the others. */
+  async #watched(): Promise<readonly WatchedNode[]> {
+    const records = (await this.#engines?.registry.nodes()) ?? [];
+    const others = records.filter(({ node, state }) => node !== this.#node && state !== 'gone');
+    return [
+      { node: this.#node, service: this.#hub },
+      ...others.map((record) => ({
+        node: record.node,
+        service:
+          this.#comets?.eventsFor(record.node) ??
+          (record.address === '' ? undefined : this.#cluster?.nodes?.events(record)),
+      })),
+    ];
+  }
+
   #report(): NodeReport {
-    const { user, system } = process.cpuUsage();
+    const push = this.#push?.();
     return {
       node: this.#node,
       problems: this.#problems(),
-      rssBytes: process.memoryUsage.rss(),
-      cpuSeconds: (user + system) / 1e6,
-      ...(this.#push === undefined ? {} : { push: this.#push }),
+      ...this.#self.figures(),
+      ...(push === undefined ? {} : { push }),
       ...(this.#job === undefined ? {} : { job: { ...this.#job.counters } }),
       ...(this.#job === undefined || this.#engines === undefined ? {} : { queue: this.#engines.queue.stats() }),
     };

@@ -71,6 +71,17 @@ export function rate(initial: string | number, describe: string): Setting<number
   return setting({ unit: 'rate', wrong, read, print: (perSecond) => quoted(formatRate(perSecond)) }, initial, describe);
 }
 
+/** A part of a whole, from 0 to 1; written in percent. `none`: it may be 0%. */
+export function share(initial: string, describe: string, none = false): Setting<number> {
+  const read: Read<number> = (value) => {
+    const match = typeof value === 'string' ? /^(\d{1,3}(?:\.\d{1,3})?) ?%$/.exec(value) : null;
+    const percent = Number(match?.[1]);
+    return (none ? percent >= 0 : percent > 0) && percent <= 100 ? percent / 100 : undefined;
+  };
+  const print = (part: number) => quoted(`${Number((part * 100).toFixed(3))}%`);
+  return setting({ unit: 'percentage', wrong: 'must be a percentage such as "90%"', read, print }, initial, describe);
+}
+
 /** A whole number. */
 export function count(initial: number, describe: string, min = 0, max = 1_000_000_000): Setting<number> {
   const read: Read<number> = (value) => {

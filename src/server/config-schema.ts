@@ -14,6 +14,7 @@ import {
   listenersOf,
   optionalText,
   rate,
+  share,
   size,
   span,
   text,
@@ -43,6 +44,10 @@ const listen = group({
     'Pages that browsers may connect from. same-host: clients from any port of the host, API calls from its own only.',
     '"same-host", "*" or origins such as "https://app.example.com"',
     isOrigin,
+  ),
+  tryit: toggle(
+    true,
+    'The page at / of the HTTP port, for trying the server out. Where there are API keys it asks for one.',
   ),
 });
 
@@ -190,6 +195,18 @@ const drain = group({
   reconnect: span(['1s', '30s'], 'When native clients of such a node are to be back.'),
 });
 
+const alerts = group({
+  fd_limit: share('90%', 'Descriptors in use of those that there may be, from which on it is an alert.'),
+  max_conns: share('90%', 'Clients of those that limits.max_conns allows.'),
+  loop_lag: duration('100ms', 'How late the event loop of a process is (p99), for 10 s.', 1),
+  queue_lag: duration('5s', 'How long what was accepted waits to be applied.', 1),
+  lagging: share('1%', 'Sessions of a process that take nothing.'),
+  memory: share('85%', 'Memory in use, of the control group or the machine.'),
+  disk: size('1GiB', 'Free disk of the store below which it is an alert.'),
+  certificate: duration('14d', 'How long before its end the certificate of links is one.'),
+  clock_skew: duration('1s', 'How much the clocks of two nodes differ.', 1),
+});
+
 /** Every setting, in the order in which `config show` prints them. */
 export const schema = z.strictObject({
   role: list(['all'], 'What this process does.', '"all", "comet", "logic", "job"', (value) =>
@@ -214,11 +231,27 @@ export const schema = z.strictObject({
   cluster,
   drain,
   store: group({ reserve: size('256MiB', 'Free disk below which pushes are refused.') }),
+  alerts,
   observe: group({
     log: group({
       level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'What is logged, to stderr.'),
       format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else JSON.'),
     }),
+    otlp: optionalText(
+      'OpenTelemetry receiver that spans of traced messages go to, over HTTP; "" takes the OTEL_ variables, where they are set.',
+      'http or https URL',
+      (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && new URL(value).username === '',
+    ),
+    metrics_key_file: optionalText(
+      'File with a key that opens /metrics and nothing else; comets and jobs apart tell theirs to nobody else off loopback.',
+      'file',
+    ),
+    payloads: choice(
+      ['hidden', 'allowed'],
+      'hidden',
+      'Whether those who watch the server with an admin key may ask for what messages say.',
+    ),
+    trace_sample: share('0%', 'Share of pushes that are traced without being asked to.', true),
   }),
 });
 

@@ -5,6 +5,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import type { ListenAddress, Span } from './config-kinds.js';
 import type { Settings } from './config-schema.js';
+import type { AlertThresholds } from './observe/facts.js';
 import type { Role } from './router/registry.js';
 
 /** Where a listener listens. */
@@ -80,6 +81,8 @@ export interface Config {
     readonly legacyHttp: ListenerConfig | undefined;
     /** `same-host`, `*` or origins. */
     readonly origins: readonly string[];
+    /** The page at / of the HTTP port. */
+    readonly tryIt: boolean;
   };
   readonly auth: {
     readonly tokenTtlMs: number;
@@ -135,9 +138,20 @@ export interface Config {
   readonly cluster: ClusterConfig;
   readonly drain: { readonly perSecond: number; readonly reconnect: Span };
   readonly store: { readonly reserveBytes: number };
+  /** The receiver of spans; undefined: the environment may name one. */
+  readonly otlp: string | undefined;
+  /** Whoever has the key in it may read /metrics; undefined: there is none. */
+  readonly metricsKeyFile: string | undefined;
+  /** Whether admin keys may see payloads in the event stream. */
+  readonly payloads: 'hidden' | 'allowed';
+  readonly alerts: AlertThresholds;
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
     readonly format: 'auto' | 'json' | 'pretty';
+  };
+  readonly observe: {
+    /** From 0 to 1. */
+    readonly traceSample: number;
   };
 }
 
@@ -176,7 +190,7 @@ const NO_LISTENERS = { ws: undefined, tcp: undefined, goim: undefined };
 /** Settings as a Config. `named`: true for a key that somebody set; `folder`: what a relative data folder is relative to. */
 export function toConfig(settings: Settings, named: (key: string) => boolean, folder: string): Config {
   const { data, listen, auth, limits, delivery, rooms, legacy, fanout, store, observe } = settings;
-  const { redis, queue, cluster, drain } = settings;
+  const { redis, queue, cluster, drain, alerts } = settings;
   const listenerOf = (key: string, value: ListenAddress | 'off'): ListenerConfig | undefined =>
     value === 'off' ? undefined : { host: value.host ?? listen.host, port: value.port, named: named(`listen.${key}`) };
   const path = (file: string) => (file === '' ? undefined : isAbsolute(file) ? file : resolve(folder, file));
@@ -196,6 +210,7 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
       goim: listenerOf('goim', listen.goim),
       legacyHttp: listenerOf('legacy_http', listen.legacy_http),
       origins: listen.origins,
+      tryIt: listen.tryit,
     },
     auth: { tokenTtlMs: auth.token_ttl, weakTokens: auth.weak_tokens },
     limits: {
@@ -252,7 +267,22 @@ export function toConfig(settings: Settings, named: (key: string) => boolean, fo
     },
     drain: { perSecond: drain.rate, reconnect: drain.reconnect },
     store: { reserveBytes: store.reserve },
+    otlp: observe.otlp === '' ? undefined : observe.otlp,
+    metricsKeyFile: path(observe.metrics_key_file),
+    payloads: observe.payloads,
+    alerts: {
+      fdLimit: alerts.fd_limit,
+      maxConns: alerts.max_conns,
+      loopLagMs: alerts.loop_lag,
+      queueLagMs: alerts.queue_lag,
+      lagging: alerts.lagging,
+      memory: alerts.memory,
+      diskBytes: alerts.disk,
+      certificateMs: alerts.certificate,
+      clockSkewMs: alerts.clock_skew,
+    },
     log: observe.log,
+    observe: { traceSample: observe.trace_sample },
   };
 }
 

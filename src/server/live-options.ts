@@ -16,6 +16,17 @@ const LOGIC_KEYS = [
   'limits.on_too_many',
   'rooms.join',
   'legacy.default_room',
+  'observe.payloads',
+  'alerts.fd_limit',
+  'alerts.max_conns',
+  'alerts.loop_lag',
+  'alerts.queue_lag',
+  'alerts.lagging',
+  'alerts.memory',
+  'alerts.disk',
+  'alerts.certificate',
+  'alerts.clock_skew',
+  'observe.trace_sample',
 ];
 /** Settings of comets; those in processes of their own keep what they were started with. */
 const COMET_KEYS = [
@@ -54,7 +65,7 @@ export class LiveOptions {
   /** `changed`: keys of settings that are others in `config` than at the last call, or at the start. */
   reload(config: Config, changed: readonly string[]): Reloaded {
     const keys = new Set([...LOGIC_KEYS, ...LOG_KEYS, ...(this.#processes === 1 ? COMET_KEYS : [])]);
-    const { userTtlMs, roomTtlMs, ...logic } = logicOptions(config);
+    const { userTtlMs, roomTtlMs, keep, ...logic } = logicOptions(config);
     Object.assign(this.logic, logic);
     if (this.#processes === 1) {
       const { limits, delivery, listen } = config;
@@ -71,7 +82,7 @@ export class LiveOptions {
 }
 
 function logicOptions(config: Config): LogicOptions {
-  const { limits, rooms, auth, delivery, legacy } = config;
+  const { limits, rooms, auth, delivery, legacy, observe } = config;
   return {
     ...logicDefaults,
     sessionsPerUser: limits.sessionsPerUser,
@@ -81,8 +92,12 @@ function logicOptions(config: Config): LogicOptions {
     tokenTtlMs: auth.tokenTtlMs,
     weakTokens: auth.weakTokens,
     payloadBytes: limits.payloadBytes,
+    payloadsShown: config.payloads === 'allowed',
     userTtlMs: delivery.keep.ageMs,
     roomTtlMs: rooms.keep.ageMs,
+    alerts: config.alerts,
+    traceSample: observe.traceSample,
+    keep: { user: delivery.keep, room: rooms.keep },
   };
 }
 

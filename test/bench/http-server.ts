@@ -97,8 +97,10 @@ async function imgo(): Promise<number> {
     version: '0',
     http: { host: '127.0.0.1', port: 0 },
     development: true,
+    metrics: { text: async () => '', opens: () => false },
     drain: { perSecond: 1_000, reconnect: { minMs: 1_000, maxMs: 30_000 } },
     reports: async (nodes) => nodes.map(() => undefined),
+    watched: async () => [],
     origins: ['same-host'],
   });
   await http.listen();

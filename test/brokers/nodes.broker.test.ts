@@ -19,6 +19,16 @@ interface Node {
   readonly tcp?: string;
 }
 
+interface Traced {
+  readonly steps: readonly {
+    readonly node: string;
+    readonly step: string;
+    readonly partition?: number;
+    readonly offset?: number;
+  }[];
+  readonly verdict: { readonly outcome: string };
+}
+
 const run = promisify(execFile);
 const clients: Client[] = [];
 let folder: string;
@@ -108,6 +118,32 @@ test('all are shown, and well', async () => {
     .map((line) => JSON.parse(line) as { node: string; report: object | null });
   expect(shown.map(({ node }) => node).sort()).toEqual(nodes.map(({ node }) => node).sort());
   expect(shown.every(({ report }) => report !== null)).toBe(true);
+});
+
+test('a message is traced through Kafka and Redis, whichever logic is asked', async () => {
+  const { got } = await listen('traced', of('comet')[0]);
+  const { stdout } = await command('push', '--user', 'traced', '1', '--trace', '--json');
+  const [pushed, found] = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>) as [{ log: string; id: string }, Traced];
+  expect(got).toEqual(['1']);
+  expect(found.verdict).toMatchObject({ outcome: 'acknowledged' });
+  const where = (step: string) => found.steps.filter((one) => one.step === step).map(({ node }) => node);
+  const named = (role: string) => of(role).map(({ node }) => node);
+  expect(named('logic')).toEqual(expect.arrayContaining(where('accepted')));
+  expect(where('accepted')).toHaveLength(1);
+  for (const step of ['taken', 'applied', 'looked_up']) {
+    expect(where(step), step).toHaveLength(1);
+    expect(named('job')).toEqual(expect.arrayContaining(where(step)));
+  }
+  expect(where('acknowledged')).toEqual([of('comet')[0]?.node]);
+  const taken = found.steps.find(({ step }) => step === 'taken');
+  expect(`${taken?.offset}`).toBe(pushed.id.split('-')[1]);
+  expect(taken?.partition).toBeLessThan(8);
+  // Of one that nobody takes, what is known apart; and one that is not stored, by its mark.
+  const ephemeral = await command('push', '--user', 'nobody', '1', '--ttl', '0', '--trace', '--json');
+  expect(ephemeral.stdout).toContain('"reason":"ephemeral"');
 });
 
 test.each(['job', 'logic', 'comet'])('a %s that is killed is started again, and nothing is lost', async (role) => {

@@ -1,6 +1,6 @@
 // `npm run check:browser`: the client library as it is built, loaded as modules by headless Chromium (Debian's package),
 // against a real server: messages while connected, while away, in a room, the acknowledgement, and a foreign page refused;
-// and the report of a bench run.
+// the try-it page; and the report of a bench run.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,8 +10,9 @@ import { join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { call } from '../harness/pusher.js';
 import { startServer } from '../harness/server.js';
-import { Page } from './page.js';
+import { openPage, startBrowser } from './chromium.js';
 import { checkReport } from './report.js';
+import { checkTryIt } from './try-it.js';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'imgo-browser-'));
@@ -43,9 +44,12 @@ const post = async (path: string, body: object): Promise<Record<string, unknown>
   return JSON.parse(answer.body) as Record<string, unknown>;
 };
 
-const page = await Page.open(`${origin}/`);
+const browser = await startBrowser();
 try {
-  await checkReport(folder);
+  await checkReport(browser, folder);
+  await checkTryIt(browser, folder);
+  await using opened = await openPage(browser, `${origin}/`);
+  const { page } = opened;
   const { token } = await post('/v1/tokens', { user: 'b', rooms: ['live'] });
   await page.evaluate(`(async () => {
     const { connectWebSocket } = await import('/client/browser.js');
@@ -76,20 +80,16 @@ try {
   process.stdout.write('ok: the client runs in Chromium: delivery, acknowledgement, room, kept while away\n');
 
   // The same page under a name that the server does not allow.
-  const other = await Page.open(`${origin.replace('127.0.0.1', 'localhost')}/`);
-  try {
-    const foreign = await other.evaluate(`new Promise((resolve) => {
-      const socket = new WebSocket(${JSON.stringify(ws)});
-      socket.onopen = () => resolve('open');
-      socket.onclose = () => resolve('refused');
-    })`);
-    assert.equal(foreign, 'refused');
-    process.stdout.write('ok: a page of another origin is refused\n');
-  } finally {
-    await other.close();
-  }
+  await using other = await openPage(browser, `${origin.replace('127.0.0.1', 'localhost')}/`);
+  const foreign = await other.page.evaluate(`new Promise((resolve) => {
+    const socket = new WebSocket(${JSON.stringify(ws)});
+    socket.onopen = () => resolve('open');
+    socket.onclose = () => resolve('refused');
+  })`);
+  assert.equal(foreign, 'refused');
+  process.stdout.write('ok: a page of another origin is refused\n');
 } finally {
-  await page.close();
+  await browser.close();
   await server.end('SIGTERM');
   files.close();
   rmSync(folder, { recursive: true, force: true });

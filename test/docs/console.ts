@@ -210,6 +210,7 @@ function shape(line: string): string {
     .replace(/(127\.0\.0\.1|localhost):\d+(\/sub)?\s*/g, 'ADDRESS$2 ')
     .replace(/\b\d+(\.\d+)? ?(ms|s)\b/g, 'N $2')
     .replace(/"ms":[\d.]+/g, '"ms":N')
+    .replace(/"at":\d{13}/g, '"at":N')
     .replace(/\bpid \d+/g, 'pid N')
     .replace(/ \(bundled; yours is [\d.]+\)/g, '')
     .replace(/Node \d+\.\d+\.\d+/g, 'Node V')

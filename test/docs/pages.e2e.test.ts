@@ -9,6 +9,7 @@ const PAGES = [
   'docs/configuration.md',
   'docs/http.md',
   'docs/migrating-from-imgo-and-goim.md',
+  'docs/observing.md',
   'docs/operations.md',
 ];
 

@@ -8,6 +8,8 @@ import { DISCONNECT, type DisconnectRow } from '../../src/protocol/disconnect.js
 import type { ErrorRow } from '../../src/protocol/error-row.js';
 import { ERRORS, type ErrorCode } from '../../src/protocol/error-table.js';
 import { envName, settingKeys } from '../../src/server/config-load.js';
+import { ALERT_CODES, alertRow } from '../../src/server/observe/alerts.js';
+import { METRICS, type MetricRow } from '../../src/server/observe/metric-table.js';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -17,7 +19,9 @@ export const TABLES: readonly { readonly page: string; readonly name: string; re
   { page: 'docs/errors.md', name: 'disconnects', render: disconnects },
   { page: 'docs/protocol.md', name: 'disconnects', render: disconnects },
   { page: 'docs/configuration.md', name: 'settings', render: settings },
+  { page: 'docs/alerts.md', name: 'alerts', render: alerts },
   { page: 'docs/benchmarks/README.md', name: 'metrics', render: metrics },
+  { page: 'docs/metrics.md', name: 'metrics', render: scraped },
 ];
 
 /** The page as it should be. */
@@ -57,6 +61,22 @@ function plain(template: string): string {
   return template.replace(/[[\]]/g, '').replace(/\{(\w+)\}/g, (_all, name: string) => name.toUpperCase());
 }
 
+function alerts(): string {
+  const parts: string[] = [];
+  for (const code of ALERT_CODES) {
+    const { severity, when, until, threshold, knob, advice } = alertRow(code);
+    parts.push(`### ${code}`, '', `${severity}: ${when}. Taken back: ${until}.`, '');
+    for (const text of advice) parts.push(`- ${text}`);
+    const facts = [
+      ...(knob === '' ? [] : [`turn \`${knob}\``]),
+      ...(threshold === undefined ? [] : [`how much it takes: \`${threshold}\``]),
+    ];
+    if (facts.length > 0) parts.push('', facts.join(' · '));
+    parts.push('');
+  }
+  return parts.join('\n');
+}
+
 function metrics(): string {
   const lines = [
     '| metric | what it is | units | ends a run with `!` | holds at the limit |',
@@ -70,6 +90,16 @@ function metrics(): string {
     lines.push(`| ${cells.join(' | ')} |`);
   }
   return lines.join('\n');
+}
+
+/** What Prometheus reads. */
+function scraped(): string {
+  const lines = ['| metric | type | node | what it is |', '| --- | --- | --- | --- |'];
+  for (const [name, { type, of, help, labels = [] }] of Object.entries(METRICS) as [string, MetricRow][]) {
+    const shown = labels.length === 0 ? name : `${name}{${labels.join(', ')}}`;
+    lines.push(`| \`${shown}\` | ${type} | ${of} | ${help} |`);
+  }
+  return `${lines.join('\n')}\n`;
 }
 
 function disconnects(): string {

@@ -209,11 +209,43 @@ describe('push', () => {
     expect(stderr).toContain('The message has 70002 bytes; the limit is 65536.  payload_too_large · 2');
   });
 
-  it('with --dry-run shows the request and needs no server', async () => {
-    const { stdout, status } = await run(['push', '--user', '1', '{ "a":1 }', '--ttl', '5m', '--dry-run'], {
-      state: folder,
-    });
-    expect([status, stdout]).toEqual([0, '{"to":{"user":"1"},"message":{ "a":1 },"ttl":"5m"}\n']);
+  it('with --dry-run says whom it would reach, and pushes nothing', async () => {
+    const dry = await run(['push', '--user', 'd1', '--user', 'd2', '{ "a":1 }', '--ttl', '5m', '--dry-run']);
+    expect([dry.status, dry.stdout]).toEqual([0, 'user:d1  nobody is online\nuser:d2  nobody is online\n']);
+    expect(dry.stderr).toBe('9 B to 0 sessions of 0 of 2 users on 0 nodes; kept for 5m.\nNothing was pushed.\n');
+    const room = await run(['push', '--room', 'd', '1', '--dry-run', '--json']);
+    expect(json(room.stdout)).toMatchObject({ counts: { sessions: 0, nodes: 0 }, targets: [{ log: 'room:d' }] });
+    const wrong = await run(['push', '--user', 'd1', '1', '--ttl', '0', '--idempotency-key', 'é', '--dry-run']);
+    expect(wrong.status).toBe(2);
+    const trace = await run(['msg', 'user:d1@1-1']);
+    expect([trace.status, trace.stderr]).toEqual([5, expect.stringContaining('message_not_found · 5')]);
+  });
+
+  it('with --trace prints what became of it, the verdict last; trace and msg print it again', async () => {
+    const pushed = await run(['push', '--user', 't1', '1', '--trace']);
+    const [id, title, ...steps] = pushed.stdout.trimEnd().split('\n');
+    expect([pushed.status, id]).toEqual([0, expect.stringMatching(/^\d+-\d+$/)]);
+    expect(title).toMatch(new RegExp(`^user:t1@${id} · 1 B · accepted .* · kept · until `));
+    expect(steps.at(-1)).toBe('kept · no_session · nobody is online');
+    expect(steps.map((line) => line.trim().split(/\s+/)[3])).toEqual([
+      'accepted',
+      'taken',
+      'applied',
+      'looked_up',
+      expect.anything(),
+    ]);
+    const again = await run(['trace', `user:t1@${id}`, '--json']);
+    expect(json(again.stdout)).toMatchObject({ verdict: { outcome: 'kept', reason: 'no_session' } });
+    const message = await run(['msg', `user:t1@${id}`]);
+    expect(message.stdout).toMatch(
+      /^user:t1@\S+ · 1 B · accepted \S+ · kept · until .*left\)\n {2}0 sessions online\n/,
+    );
+    const hidden = await run(['msg', `user:t1@${id}`, '--payload']);
+    expect([hidden.status, hidden.stderr]).toEqual([4, expect.stringContaining('payloads_hidden · 4')]);
+    const gone = await run(['push', '--user', 't1', '1', '--ttl', '0', '--trace', '--json']);
+    const [answer = {}, trace = {}] = lines(gone.stdout);
+    expect(answer).toMatchObject({ id: null, trace: expect.stringMatching(/^[0-9a-f]{32}$/) });
+    expect(trace).toMatchObject({ verdict: { outcome: 'lost', reason: 'ephemeral' } });
   });
 
   it('with --idempotency-key is one message however often', async () => {
@@ -757,7 +789,7 @@ describe('without a server', () => {
 
 describe('help', () => {
   const commands =
-    'serve,push,listen,bench,sessions,rooms,kick,status,nodes,explain,completion,config show,config check'
+    'serve,push,listen,bench,sessions,rooms,kick,status,nodes,doctor,explain,completion,config show,config check'
       .split(',')
       .concat(['token create', 'token list', 'token inspect', 'token revoke', 'key create', 'key list', 'key revoke']);
 
@@ -790,6 +822,24 @@ describe('help', () => {
   it('explains codes', async () => {
     expect((await run(['explain', 'key_required'])).stdout).toContain('exit status 2');
     expect((await run(['explain', '4104'])).stdout).toContain('replaced');
+  });
+});
+
+describe('doctor', () => {
+  it('says of each check what is there, in JSON or in lines, and the status is the worst of them', async () => {
+    const { status, stdout } = await run(['doctor', '--json', '--memory']);
+    const found = JSON.parse(stdout) as { state: string; checks: { name: string; state: string; found: string }[] };
+    expect(status).toBe({ ok: 0, warning: 1, error: 5 }[found.state]);
+    const lines = await run(['doctor', '--memory']);
+    for (const { name } of found.checks) expect(lines.stdout).toMatch(new RegExp(`^. ${name} `, 'm'));
+  });
+
+  it('a target that no machine holds is out of reach, and what it needs is there to paste', async () => {
+    const { status, stdout } = await run(['doctor', '--target', '99M', '--workers', '1', '--memory']);
+    expect(status).toBe(5);
+    expect(stdout).toMatch(/^# \/etc\/sysctl\.d\/90-imgo\.conf, then sysctl --system:\n(?:[a-z0-9_.]+ = [0-9 ]+\n)+/m);
+    expect(stdout).toMatch(/^\[Service\]\nLimitNOFILE=\d+$/m);
+    expect((await run(['doctor', '--target', 'many'])).status).toBe(2);
   });
 });
 

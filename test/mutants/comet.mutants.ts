@@ -142,7 +142,7 @@ export const COMET_MUTANTS: readonly Mutant[] = [
   mutant(
     'an ephemeral message overtakes what is read',
     'session',
-    'if (!this.ready || this.log?.behind === true) {',
+    'if (!this.ready || behind) {',
     'if (this.log === undefined) {',
     'slow',
     'ephemeral',
@@ -190,7 +190,7 @@ export const COMET_MUTANTS: readonly Mutant[] = [
   mutant(
     'what is notified during an open is forgotten',
     'core',
-    'else if (this.#opening > 0) this.#remember(note);',
+    'else if (this.unclaimed.any) this.unclaimed.remember(note.log, note.id);',
     '',
     'slow',
     'while its reader is being opened',

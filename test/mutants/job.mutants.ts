@@ -167,8 +167,8 @@ export const JOB_MUTANTS: readonly Mutant[] = [
   job(
     'the batch is answered after its notification',
     'job.ts',
-    '    batch.applied(applied.outcomes);\n    countOutcomes(applied.outcomes);\n',
-    '    countOutcomes(applied.outcomes);\n    void notifier.tell((await audience.of(batch.records, applied.outcomes)).frames).then(() => batch.applied(applied.outcomes));\n',
+    '    batch.applied(applied.outcomes);\n    traces?.applied(batch.records, applied.outcomes);\n',
+    '    void notifier.tell((await audience.of(batch.records, applied.outcomes)).frames).then(() => batch.applied(applied.outcomes));\n',
     JOB,
     'answers a push before',
   ),

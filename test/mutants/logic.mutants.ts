@@ -25,8 +25,8 @@ export const LOGIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "a kick of a user's sessions is not written down",
     'routes/sessions.ts',
-    'sessions.map(({ session }) => session),',
-    '[],',
+    'sessions.map(({ session }) => session),\n        context.clock.now(),\n      );\n      const count',
+    '[],\n        context.clock.now(),\n      );\n      const count',
     'sessions',
   ),
   mutant(
@@ -140,8 +140,8 @@ export const LOGIC_MUTANTS: readonly Mutant[] = [
   mutant(
     'an ephemeral push is stored',
     'accept.ts',
-    'if (request.ttlMs !== 0) return',
-    'if (request.ttlMs !== -1) return',
+    'if (request.ttlMs !== 0) {',
+    'if (request.ttlMs !== -1) {',
     'push',
   ),
   mutant(

@@ -151,8 +151,8 @@ export const TOPIC_MUTANTS: readonly Mutant[] = [
   mutant(
     'resume writes nothing',
     'topic.ts',
-    'this.#flush(row, outlet, lane, true);\n  }\n\n  /** The outlet',
-    'void row;\n  }\n\n  /** The outlet',
+    'this.#flush(row, outlet, lane, true);\n    this.#told.wrote();\n  }\n\n  /** The outlet',
+    'this.#told.wrote();\n  }\n\n  /** The outlet',
     'fan-out',
     'gets all that it missed',
   ),

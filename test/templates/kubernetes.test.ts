@@ -94,7 +94,8 @@ describe('manifests', () => {
     const told = read('kubernetes/README.md').match(/--from-file=\S+/g) ?? [];
     const secrets = workloads.flatMap(({ spec }) => spec.template.spec.volumes.flatMap(({ secret }) => secret ?? []));
     for (const { secretName } of secrets) expect(read('kubernetes/README.md')).toContain(`generic ${secretName} `);
-    expect(told.length).toBe(secrets.length + 1);
+    // One each; logic's API key, and the key of the metrics for each role.
+    expect(told.length).toBe(secrets.length + 1 + 3);
   });
 });
 

@@ -80,8 +80,8 @@ test('with a key any name may point here: a proxy stands before it', async () =>
 test('what the job did is among the metrics', async () => {
   const { addresses } = await start(configOf({}));
   const text = await (await fetch(`${addresses.http}/metrics`)).text();
-  expect(text).toContain('imgo_job_events_total{event="appended"} 0');
-  expect(text).toContain('imgo_job_events_total{event="ephemeral_failed"} 0');
+  expect(text).toContain('imgo_job_records_total{outcome="appended"} 0');
+  expect(text).toContain('imgo_job_ephemeral_lost_total{reason="failed"} 0');
 });
 
 test('a start that fails for a port lets go of the data folder and of every other port', async () => {

@@ -7,7 +7,7 @@ import type { BenchPhase } from '../../bench/figures.js';
 import { count, percent, short, size, time } from '../../bench/numbers.js';
 import type { BenchPlan } from '../../bench/plan.js';
 import { localise, paint } from '../style.js';
-import { bar, spark } from './draw.js';
+import { bar, spark } from '../tui/draw.js';
 import type { GroupMoment, Moment } from './track.js';
 
 /** What the view is drawn with. */

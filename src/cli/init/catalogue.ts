@@ -55,6 +55,12 @@ export const TEMPLATES: readonly Template[] = [
     ],
   },
   {
+    name: 'monitoring',
+    summary: 'a Prometheus that scrapes every node, alert rules, a Grafana dashboard',
+    from: ['monitoring'],
+    next: ['read DIR/README.md: the key, your nodes', 'promtool check config DIR/prometheus.yml'],
+  },
+  {
     name: 'from-imgo',
     summary: "imgo's clients and callers on their own ports: port map, checklist, way back",
     from: ['from-imgo'],

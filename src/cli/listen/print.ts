@@ -5,6 +5,7 @@ import type { Message } from '../../client/index.js';
 import { formatId, type LogName } from '../../protocol/ids.js';
 import type { Gap } from '../../protocol/native-json.js';
 import { decodeText, isJson } from '../../protocol/text.js';
+import { clock } from '../output.js';
 import { printable } from '../style.js';
 
 /** `{"log","id","message","redelivered","receivedAt"}`; `base64` in place of `message` when it is not UTF-8. */
@@ -48,11 +49,4 @@ export function messageLine(message: Message, own: LogName | undefined): string 
 /** What is gone. */
 export function gapText({ log, after, upTo }: Gap): string {
   return `A gap in ${log}: what lies after ${formatId(after)} up to ${formatId(upTo)} is gone.`;
-}
-
-function clock(ms: number): string {
-  const at = new Date(ms);
-  const two = (value: number) => String(value).padStart(2, '0');
-  const millis = String(at.getMilliseconds()).padStart(3, '0');
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${millis}`;
 }

@@ -3,6 +3,8 @@
 import { ImgoError } from '../../protocol/errors.js';
 import { formatDuration } from '../../server/units.js';
 import type { Api } from '../api.js';
+import type { MessageName } from '../message/name.js';
+import { printFreshTrace } from '../message/trace.js';
 import type { Output } from '../output.js';
 import { renderError } from '../report.js';
 import { columns, isColoured } from '../style.js';
@@ -16,6 +18,8 @@ export interface PushOptions {
   readonly key: string | undefined;
   /** Until it was taken, at most so long; undefined: until it was accepted. */
   readonly waitMs: number | undefined;
+  /** What becomes of it is printed. */
+  readonly trace: boolean;
 }
 
 interface Delivery {
@@ -28,18 +32,25 @@ interface Delivery {
 interface OneAnswer {
   readonly log: string;
   readonly id: string | null;
+  readonly trace?: string;
   readonly delivery?: Delivery;
 }
 
 interface SeveralAnswer {
   readonly ids: Readonly<Record<string, string | null>>;
   readonly errors: Readonly<Record<string, string>>;
+  readonly trace?: string;
   readonly delivery?: Delivery;
 }
 
+/** How long `--trace` waits for the end of a message, ms. */
+const TRACE_WAIT_MS = 2_000;
+/** Users of one push whose traces are printed. */
+const TRACED_MAX = 10;
+
 /** The body of one request. */
-export function pushBody(to: string, message: MessageField, ttl: string | undefined): Buffer {
-  const rest = ttl === undefined ? '}' : `,"ttl":${JSON.stringify(ttl)}}`;
+export function pushBody(to: string, message: MessageField, ttl: string | undefined, trace = false): Buffer {
+  const rest = `${ttl === undefined ? '' : `,"ttl":${JSON.stringify(ttl)}`}${trace ? ',"trace":true' : ''}}`;
   return Buffer.concat([Buffer.from(`{"to":${to},`), message.field, Buffer.from(rest)]);
 }
 
@@ -53,8 +64,10 @@ export async function pushMessage(
 ): Promise<void> {
   const several: { ids: Record<string, string | null>; errors: Record<string, string> } = { ids: {}, errors: {} };
   let delivery: Delivery | undefined;
+  const traced: MessageName[] = [];
   for (const { to } of requestTargets(target, message.bytes)) {
-    const answer = await send(api, pushBody(to, message, options.ttl), target, options, output);
+    const answer = await send(api, pushBody(to, message, options.ttl, options.trace), target, options, output);
+    if (options.trace) traced.push(...namesOf(answer).slice(0, TRACED_MAX - traced.length));
     delivery = added(delivery, answer.delivery);
     if ('log' in answer) await printOne(answer, target, output);
     else {
@@ -65,9 +78,17 @@ export async function pushMessage(
   if (target.kind === 'users' && target.users.length > 1)
     await printSeveral(several, delivery, target.users.length, output);
   if (!output.json) output.note(remark(api, options, delivery));
+  for (const name of traced) await printFreshTrace(api, name, TRACE_WAIT_MS, output);
   if (options.waitMs !== undefined && delivery !== undefined && delivery.delivered < delivery.online) {
     throw new ImgoError('timeout', { duration: formatDuration(options.waitMs) });
   }
+}
+
+/** The messages of an answer, by name. */
+function namesOf(answer: OneAnswer | SeveralAnswer): readonly MessageName[] {
+  const { trace = '' } = answer;
+  if ('log' in answer) return [{ log: answer.log, id: answer.id ?? `t-${trace}` }];
+  return Object.entries(answer.ids).map(([user, id]) => ({ log: `user:${user}`, id: id ?? `t-${trace}` }));
 }
 
 async function send(

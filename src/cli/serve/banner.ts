@@ -16,6 +16,8 @@ export interface BannerFacts {
   readonly legacyHttp: string | undefined;
   /** Where other nodes reach it. */
   readonly rpc: string | undefined;
+  /** There is a page at the HTTP address. */
+  readonly tryIt: boolean;
   /** One of several processes; undefined: all is in this one. */
   readonly cluster: { readonly roles: readonly string[]; readonly node: string; readonly store: string } | undefined;
   /** As it was given; undefined: memory. */
@@ -33,7 +35,7 @@ export function banner(facts: BannerFacts): string {
     facts.mode === 'development' ? 'development: this machine only, no key' : 'production: every call needs a key';
   const node = `Node ${process.versions.node}${facts.otherNode === undefined ? '' : ` (bundled; yours is ${facts.otherNode})`}`;
   const rows: [string, string | undefined, string][] = [
-    ['http', facts.http, cluster === undefined || cluster.roles.includes('logic') ? 'API, metrics' : 'probes'],
+    ['http', facts.http, whatHttpIs(facts)],
     ['ws', facts.ws, 'browsers; imgo and native clients'],
     ['tcp', facts.tcp, 'imgo and native clients'],
     ['goim', facts.goim, 'goim clients: their stated ids are trusted'],
@@ -64,6 +66,11 @@ export function banner(facts: BannerFacts): string {
   }
   lines.push(`Ready in ${(facts.readyMs / 1_000).toFixed(1)} s. Ctrl-C stops.`);
   return localise(`${lines.join('\n')}\n`);
+}
+
+function whatHttpIs({ cluster, tryIt }: BannerFacts): string {
+  if (cluster !== undefined && !cluster.roles.includes('logic')) return 'probes';
+  return tryIt ? 'API, metrics; open it in a browser to try it' : 'API, metrics';
 }
 
 /** The version of the Node on PATH, when this one is another, brought by the project. Never takes long, never fails. */

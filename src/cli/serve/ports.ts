@@ -76,7 +76,8 @@ async function nextFree(
   return undefined;
 }
 
-function isFree(listener: string, host: string, port: number): Promise<boolean> {
+/** Nobody listens there. @throws ImgoError listen_refused */
+export function isFree(listener: string, host: string, port: number): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   const probe = createServer();
   probe.once('error', (error: NodeJS.ErrnoException) => {

@@ -8,7 +8,7 @@ import { type Config, isEmbedded, listeners } from '../../server/config.js';
 import type { LoadedConfig } from '../../server/config-load.js';
 import { readPackage } from '../oclif.js';
 import type { Output } from '../output.js';
-import { asTyped } from '../own-name.js';
+import { asTyped, ownName } from '../own-name.js';
 import { writeRunFile } from '../run-files.js';
 import { localise } from '../style.js';
 import { banner, otherNode } from './banner.js';
@@ -49,7 +49,8 @@ export async function runServer(loaded: LoadedConfig, options: ServeOptions, out
   try {
     if (output.json) await output.object(readyLine(config, server));
     else if (!output.quiet) {
-      const facts = { ...server.addresses, mode: server.mode, moves, version: readPackage().version };
+      const { tryIt } = config.listen;
+      const facts = { ...server.addresses, mode: server.mode, moves, tryIt, version: readPackage().version };
       const data = config.data.kind === 'memory' ? undefined : config.data.shown;
       const cluster = isEmbedded(config)
         ? undefined
@@ -81,6 +82,7 @@ async function start(
   const startOptions = {
     log: createLog(config.log),
     version: readPackage().version,
+    command: ownName(),
     signal,
     ...(adminKey === undefined ? {} : { adminKey }),
   };

@@ -1,7 +1,6 @@
 // Redis as store and router, Kafka as queue. Which topic the store's ids come from is settled between the two before either is
 // used. What cannot be reached is waited for, said and said again; what refuses, or is not what it should be, is an error.
 
-import { readFileSync } from 'node:fs';
 import { ImgoError } from '../../protocol/errors.js';
 import { pause } from '../clock.js';
 import type { Config, KafkaConfig } from '../config.js';
@@ -16,6 +15,7 @@ import { RedisWatch } from '../store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../store/redis.js';
 import { isAway } from './away.js';
 import type { Engines, EnginesOptions } from './engine-set.js';
+import { saslOf, secretOf } from './secrets.js';
 import type { Undo } from './undo.js';
 
 export interface ApartOptions extends EnginesOptions {
@@ -127,21 +127,5 @@ async function reach<T>({ clock, log, signal, onWaiting }: EnginesOptions, open:
       log.warn({ code: error.code, why: error.message }, 'this process waits for it');
       await pause(clock, AGAIN_MS, signal);
     }
-  }
-}
-
-function saslOf({ sasl }: KafkaConfig) {
-  if (sasl === undefined) return undefined;
-  const { username, mechanism, passwordFile } = sasl;
-  return { username, mechanism, password: secretOf(passwordFile) ?? '' };
-}
-
-function secretOf(file: string | undefined): string | undefined {
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ImgoError('file_unreadable', { file, detail: code ?? 'it cannot be read' }, { cause: error });
   }
 }

@@ -7,6 +7,9 @@ import type { Clock } from '../clock.js';
 import type { CometAddresses } from '../comet/listeners.js';
 import type { CometOptions } from '../comet/options.js';
 import type { Config } from '../config.js';
+import type { EventHub, WatchService } from '../observe/hub.js';
+import type { OtlpSettings } from '../observe/otlp-settings.js';
+import type { TraceStore } from '../observe/traces.js';
 import type { NodeRecord, Registry, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -19,6 +22,10 @@ const PROCESS_FDS = 64;
 
 export interface Comets {
   cometFor(node: NodeId): CometService | undefined;
+  /** Those that there are now. */
+  all(): readonly CometService[];
+  /** Where events of that node are, of this process or its workers. */
+  eventsFor(node: NodeId): WatchService | undefined;
   listen(): Promise<void>;
   addresses(): CometAddresses;
   /** Codes of what keeps them from taking clients. */
@@ -37,6 +44,11 @@ export interface CometsParts {
   /** Where jobs and logics of other processes reach it. */
   readonly address: string;
   readonly onTaken: (holder: NodeRecord) => void;
+  /** Where events of this process go. */
+  readonly hub: EventHub;
+  readonly traces: TraceStore;
+  /** Where spans go; undefined: nowhere. */
+  readonly otlp: OtlpSettings | undefined;
   /** Of this process: what workers need of their parent. */
   readonly store: { readonly registry: Registry; readonly buckets: Buckets } | undefined;
 }
@@ -50,7 +62,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
       ...parts,
       ...store,
       count,
-      orders: { options, version, renewMs: RENEW_MS },
+      orders: { options, version, renewMs: RENEW_MS, otlp: parts.otlp },
     });
     try {
       await supervisor.start();
@@ -64,6 +76,8 @@ export async function startComets(options: CometOptions, count: number, parts: C
   const comet = await createComet({ ...parts, registry: lease, log, options, renewMs: RENEW_MS });
   return {
     cometFor: (asked) => (asked === node ? comet.service : undefined),
+    all: () => [comet.service],
+    eventsFor: (asked) => (asked === node ? parts.hub : undefined),
     listen: () => comet.listen(),
     addresses: () => comet.addresses(),
     problems: () => comet.problems(),
@@ -74,7 +88,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
 /** `auto`: a process for each core, and as many as the connections asked for need descriptors. */
 export async function workerCount({ workers, limits: { maxConns, reserveFds } }: Config): Promise<number> {
   if (workers !== 'auto') return workers;
-  const { descriptorLimit } = await import('../comet/limits.js');
+  const { descriptorLimit } = await import('../observe/process.js');
   const each = Math.max(1, descriptorLimit() - reserveFds - PROCESS_FDS);
   return Math.max(availableParallelism(), maxConns === 'auto' ? 1 : Math.ceil(maxConns / each));
 }

@@ -1,5 +1,6 @@
 // What answers HTTP: the API where a logic runs here, else probes alone.
 
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { CometAddresses } from '../comet/listeners.js';
 import type { Config, ListenerConfig } from '../config.js';
@@ -10,9 +11,14 @@ import type { Mode } from './mode.js';
 
 export async function openHttp(
   config: Config,
-  parts: PushParts & Pick<LogicHttpOptions, 'job' | 'goimNodes' | 'origins' | 'reports' | 'problems'>,
+  parts: PushParts &
+    Pick<
+      LogicHttpOptions,
+      'metrics' | 'goimNodes' | 'origins' | 'reports' | 'self' | 'nodeFor' | 'problems' | 'hub' | 'watched'
+    >,
   service: Logic,
-  { log, version }: { readonly log: LogicLogger; readonly version: string },
+  ws: () => string | undefined,
+  { log, version, command }: { readonly log: LogicLogger; readonly version: string; readonly command?: string },
   mode: Mode,
 ): Promise<LogicHttp | undefined> {
   const { http, legacyHttp } = config.listen;
@@ -27,7 +33,13 @@ export async function openHttp(
     http: addressOf(http),
     legacyHttp: legacyHttp === undefined ? undefined : addressOf(legacyHttp),
     development: mode === 'development',
+    tryIt: config.listen.tryIt ? { document: readPage, ws, command: command ?? 'imgo' } : undefined,
   });
+}
+
+/** The try-it page as the build left it. */
+function readPage(): string {
+  return readFileSync(new URL('../../page/page.html', import.meta.url), 'utf8');
 }
 
 /** Where goim's clients connect: their own port, which speaks both transports, else the normal ones (with a token). */

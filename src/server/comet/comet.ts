@@ -6,6 +6,8 @@ import { DISCONNECT } from '../../protocol/disconnect.js';
 import { ALL_LOG, type NodeId } from '../../protocol/ids.js';
 import { type Clock, pause, type Timer } from '../clock.js';
 import { Failures } from '../failures.js';
+import type { EventHub } from '../observe/hub.js';
+import { TraceStore } from '../observe/traces.js';
 import type { NodeRecord, Role } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import type { CometService, LogicService } from '../rpc/services.js';
@@ -42,6 +44,10 @@ export interface CometParts {
   /** Another process has this node's name now: this one has lost its clients, and is of no more use. */
   readonly onTaken?: (holder: NodeRecord) => void;
   readonly turns?: Turns;
+  /** Where events of this node go; one of its own unless given. */
+  readonly hub?: EventHub;
+  /** Where steps of messages that are traced are noted; of the process, where other roles note theirs. */
+  readonly traces?: TraceStore | undefined;
 }
 
 /** A comet that has joined the registry. */
@@ -96,6 +102,8 @@ class CometRole implements Comet {
       node,
       incarnation: 0,
       turns,
+      hub: parts.hub,
+      traces: parts.traces ?? new TraceStore(clock, node),
     });
     const failures = new Failures(clock, log, RENEWAL);
     this.#lease = new LeaseKeeper(registry, clock, { node, version, address, roles }, renewMs, {
@@ -118,7 +126,7 @@ class CometRole implements Comet {
       this.#lease.state = draining ? 'draining' : 'ok';
       log.warn({ draining }, draining ? 'this node is being emptied' : 'this node takes connections again');
     });
-    this.service = new LocalCometService(this.#core, this.#drain);
+    this.service = new LocalCometService(this.#core, this.#drain, () => this.#listeners.capacity);
   }
 
   async join(): Promise<void> {

@@ -1,25 +1,21 @@
 // The heart of a comet: who is connected, what logic said of them, and the way from notifications to sessions. Listeners
 // give it connections, the service gives it notifications; it knows no port.
 
-import { DISCONNECT } from '../../protocol/disconnect.js';
+import { DISCONNECT, type DisconnectRow } from '../../protocol/disconnect.js';
 import { type FrameLimits, limitsFromClients } from '../../protocol/frame.js';
-import {
-  ALL_LOG,
-  type LogName,
-  type MessageId,
-  maxId,
-  type NodeId,
-  type SessionId,
-  type UserId,
-} from '../../protocol/ids.js';
+import { ALL_LOG, type NodeId, type SessionId, type UserId } from '../../protocol/ids.js';
 import type { FrameVerdict } from '../../protocol/reader.js';
 import type { Clock, Timer } from '../clock.js';
+import { EventHub } from '../observe/hub.js';
+import type { TraceStore } from '../observe/traces.js';
 import type { CometIdentity, LogicService, Notification } from '../rpc/services.js';
+import { SharedAccepts } from './accepts.js';
 import { Counters } from './counters.js';
 import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
 import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
-import { Lateness } from './lateness.js';
+import { Load } from './load.js';
+import { CometObserver } from './observer.js';
 import { Opens } from './opens.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
 import { Pacer } from './pacer.js';
@@ -29,6 +25,8 @@ import { RecoveredRings } from './recovered.js';
 import { Phase, type Session, type SessionHost } from './session.js';
 import { Sweeper } from './sweep.js';
 import { TopicTable } from './topic-table.js';
+import { CometTraces } from './traces.js';
+import { Unclaimed } from './unclaimed.js';
 import type { FollowContext } from './user-log.js';
 import { Wheel } from './wheel.js';
 
@@ -57,6 +55,10 @@ export interface CoreParts {
   readonly node: NodeId;
   readonly incarnation: number;
   readonly turns?: Turns | undefined;
+  /** Where events of this node go; one of its own unless given. */
+  readonly hub?: EventHub | undefined;
+  /** Where steps of messages that are traced are noted. */
+  readonly traces: TraceStore;
 }
 
 /** When the next turn of the event loop may begin: told of each read, where a process is to take many in one turn. */
@@ -67,17 +69,11 @@ export interface Turns {
 /** Entries and bytes of one read of a user's log: encoded, they fit one write. */
 const USER_READ = { entries: 256, bytes: WRITE_BYTES - 8 * 1024 };
 
-/** Users notified while sessions were being opened that are remembered by id; beyond it those sessions read. */
-const UNCLAIMED_MAX = 10_000;
-
 /** Memory of fallen ring segments that sockets may pin. */
 const PINNED_BYTES = 64 * 1024 * 1024;
 
 /** Memory of rings recovered from the store for members that came back and have not read to their end. */
 const RECOVERED_BYTES = 64 * 1024 * 1024;
-
-/** Distinct sets of operations that are shared among sessions. */
-const ACCEPTS_MAX = 1_000;
 
 const TICK_MS = 250;
 /** As many ticks as the default idle limit has, so that a round is rarely needed. */
@@ -96,7 +92,7 @@ export class CometCore implements SessionHost {
   readonly node: NodeId;
   readonly counters = new Counters();
   readonly fanOut = new FanOutCounters();
-  readonly lateness = new Lateness();
+  readonly load: Load<Session>;
   readonly fence: Fence;
   readonly frameLimits: FrameLimits;
   readonly follow: FollowContext;
@@ -108,6 +104,10 @@ export class CometCore implements SessionHost {
   readonly sweeper: Sweeper;
   readonly pacer: Pacer;
   readonly opens = new Opens();
+  readonly accepts = new SharedAccepts();
+  readonly observer: CometObserver;
+  readonly unclaimed = new Unclaimed();
+  readonly traces: CometTraces;
 
   /** Every open connection, authenticated or not. */
   readonly connections = new Set<Session>();
@@ -119,19 +119,12 @@ export class CometCore implements SessionHost {
   readonly #deadlines: Wheel<Session>;
   readonly #inbound: InboundHandlers;
   readonly #turns: Turns | undefined;
-  readonly #accepts = new Map<string, readonly number[]>();
   #seq = 0;
   /** Coarse monotonic time. */
   #second = 0;
   #ticker: Timer | undefined;
   /** Releases that are told to logic, while somebody collects them. */
   #releases: Promise<void>[] | undefined;
-
-  /** Opens under way; what was notified meanwhile; opens up to this ticket must read whatever the head is. */
-  #opening = 0;
-  #tickets = 0;
-  #unclaimed = new Map<LogName, MessageId>();
-  #mustReadTo = 0;
 
   constructor(parts: CoreParts) {
     const { options, logic, clock, node, incarnation } = parts;
@@ -141,17 +134,22 @@ export class CometCore implements SessionHost {
     this.logic = logic;
     this.clock = clock;
     this.node = node;
+    this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
-    this.follow = { logic, clock, limit: USER_READ, counters: this.counters };
+    this.traces = new CometTraces(parts.traces, clock);
+    this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };
     this.pins = new Pins(clock, PINNED_BYTES);
     this.sweeper = new Sweeper(clock, options.fanout.yieldEvery);
+    this.observer = new CometObserver(parts.hub ?? new EventHub(node, clock), this);
     this.topicContext = {
       clock,
       sweeper: this.sweeper,
       pins: this.pins,
       recovered: this.recovered,
       counters: this.fanOut,
+      latency: this.load.latency,
+      traces: this.traces,
       options: {
         ...TOPIC_DEFAULTS,
         windowMs: options.fanout.windowMs,
@@ -160,6 +158,7 @@ export class CometCore implements SessionHost {
       },
       read: (log, after, limit) => logic.read(log, after, limit),
       mayWrite: () => this.fence.open,
+      observer: this.observer,
     };
     this.topics = new TopicTable(this.topicContext, logic, this.counters, () => this.identity());
     this.progress = new ProgressReporter(logic, clock, this.counters, () => this.sessions.values());
@@ -244,6 +243,7 @@ export class CometCore implements SessionHost {
   drained(session: Session): void {
     if (session.dialect === 'native') this.progress.drained(session);
     else if (this.options.delivery.legacyAck === 'drain') {
+      if (this.traces.any) this.traces.acknowledged(session, session.drainedTo, 'drain');
       session.taken = session.drainedTo;
       this.progress.taken(session);
     }
@@ -275,7 +275,8 @@ export class CometCore implements SessionHost {
     return room?.members.length ?? 0;
   }
 
-  release(session: Session): void {
+  release(session: Session, row?: DisconnectRow): void {
+    if (session.phase === Phase.OPEN) this.observer.closed(session, row);
     this.topics.leaveAll(session);
     this.pins.release(session);
     const { handle } = session;
@@ -320,34 +321,6 @@ export class CometCore implements SessionHost {
 
   // Opening.
 
-  /** One set for all sessions that take the same operations. */
-  sharedAccepts(operations: readonly number[]): readonly number[] {
-    const accepts = [...operations].sort((a, b) => a - b);
-    const key = accepts.join(',');
-    const known = this.#accepts.get(key);
-    if (known !== undefined) return known;
-    if (this.#accepts.size >= ACCEPTS_MAX) this.#accepts.clear();
-    this.#accepts.set(key, accepts);
-    return accepts;
-  }
-
-  /** An open begins; `ticket` goes to `openEnds`. */
-  openBegins(): number {
-    this.#opening++;
-    return ++this.#tickets;
-  }
-
-  /**
-   * An open was answered: the highest id notified for this log meanwhile (undefined: none), and whether something may
-   * have been missed, so that the log must be read. Called in the same turn as `add`.
-   */
-  openEnds(ticket: number, log: LogName | undefined): { notified: MessageId | undefined; mustRead: boolean } {
-    const notified = log === undefined ? undefined : this.#unclaimed.get(log);
-    const mustRead = ticket <= this.#mustReadTo;
-    if (--this.#opening === 0 && this.#unclaimed.size > 0) this.#unclaimed.clear();
-    return { notified, mustRead };
-  }
-
   /** The session is known from now on: notifications reach it. */
   add(session: Session): void {
     this.sessions.set(session.session, session);
@@ -391,15 +364,18 @@ export class CometCore implements SessionHost {
     let forTopics = false;
     this.counters.notifications += notifications.length;
     for (const note of notifications) {
+      if (note.trace !== undefined) this.traces.arrived(note, this);
       if (note.session !== undefined) this.#notifySession(note, note.session, touched);
       else if (note.log.startsWith('user:')) this.#notifyUser(note, touched);
       else forTopics = true;
     }
     for (const session of touched) session.flush();
+    this.load.latency.notified(touched.length, notifications);
     if (!forTopics) return;
     for (const note of notifications) {
       if (note.session !== undefined || note.log.startsWith('user:')) continue;
       if (note.ephemeral && this.#tooOld(note)) continue;
+      if (this.observer.tap.active) this.observer.tap.noted(note);
       this.topics.append(note);
     }
   }
@@ -413,7 +389,7 @@ export class CometCore implements SessionHost {
   #notifyUser(note: Notification, touched: Session[]): void {
     if (note.ephemeral) {
       if (this.#tooOld(note)) return;
-    } else if (this.#opening > 0) this.#remember(note);
+    } else if (this.unclaimed.any) this.unclaimed.remember(note.log, note.id);
     const there = this.#users.get(note.log.slice(5) as UserId);
     if (there === undefined) return;
     if (!Array.isArray(there)) this.#give(there, note, touched);
@@ -433,6 +409,7 @@ export class CometCore implements SessionHost {
     }
     if (!session.held || session.closed) return;
     session.lagBytes += note.payload.length;
+    if (this.observer.hub.wants !== 0) this.observer.lag(session, note.log, session.lagBytes);
     const { maxBytes, policy } = this.options.limits.lag;
     if (policy === 'disconnect' && session.lagBytes > maxBytes) session.close(DISCONNECT.lag_exceeded);
   }
@@ -441,17 +418,8 @@ export class CometCore implements SessionHost {
   #tooOld(note: Notification): boolean {
     if (this.clock.now() - note.acceptedAt <= 5_000) return false;
     this.counters.count('dropped_ephemeral_old');
+    if (note.trace !== undefined) this.traces.old(note);
     return true;
-  }
-
-  #remember(note: Notification): void {
-    const before = this.#unclaimed.get(note.log);
-    if (before === undefined && this.#unclaimed.size >= UNCLAIMED_MAX) {
-      this.#unclaimed.clear();
-      this.#mustReadTo = this.#tickets;
-      return;
-    }
-    this.#unclaimed.set(note.log, before === undefined ? note.id : maxId(before, note.id));
   }
 
   // The clockwork.
@@ -459,11 +427,12 @@ export class CometCore implements SessionHost {
   #tick(): void {
     const now = this.clock.monotonic();
     const second = Math.floor(now / 1_000);
-    this.lateness.tick(now, TICK_MS);
+    this.load.lateness.tick(now, TICK_MS);
     this.#deadlines.advance(now, (session) => this.#due(session, now));
     if (second === this.#second) return;
     this.#second = second;
     this.topics.endIdle(now);
+    this.observer.recorder.expire();
     for (const topic of this.topics) topic.expire(now);
   }
 
@@ -477,6 +446,7 @@ export class CometCore implements SessionHost {
   /** The session is open: from now on its silence and its token's end are watched. */
   opened(session: Session): void {
     this.counters.opened++;
+    this.observer.opened(session);
     if (session.deadline >= 0) this.#deadlines.remove(session.deadline);
     session.deadline = NO_DEADLINE;
     this.#watch(session, this.clock.monotonic());

@@ -2,9 +2,12 @@
 import type { LogName, MessageId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
 import type { ReadLimit, ReadResult } from '../store/buckets.js';
+import type { DeliveryLatency } from './delivery-latency.js';
+import type { Outlet } from './outlet.js';
 import type { Pins } from './pins.js';
 import type { RecoveredRings } from './recovered.js';
 import type { Sweeper } from './sweep.js';
+import type { CometTraces } from './traces.js';
 
 /** Knobs of all topics of a comet. */
 export interface TopicOptions {
@@ -59,6 +62,39 @@ export class FanOutCounters {
   lagDisconnects = 0;
 }
 
+/** Who is told what topics do. Never asked for a single member. */
+export interface TopicObserver {
+  readonly hub: { readonly wants: number };
+  /** Where a topic says that it is the one that writes now. */
+  readonly tap: { writing: WritingTopic | undefined };
+  swept(sweep: Sweep): void;
+  /** A sweep has passed over members that are held. */
+  lagging(topic: LaggingTopic): void;
+  topicGap(log: LogName, after: MessageId, upTo: MessageId): void;
+}
+
+/** A topic while it writes. */
+export interface WritingTopic {
+  readonly log: LogName;
+  /** Ids of the entries that make up the last so many bytes that were given to this member; undefined: not to be told. */
+  idsOf(outlet: Outlet, bytes: number): readonly (MessageId | undefined)[] | undefined;
+}
+
+export interface LaggingTopic {
+  readonly log: LogName;
+  lagBytes(outlet: Outlet): number;
+}
+
+/** What a sweep did. */
+export interface Sweep {
+  readonly log: LogName;
+  readonly members: number;
+  /** Appended since the sweep before it, and their bytes, once for each encoding. */
+  readonly messages: number;
+  readonly bytes: number;
+  readonly sweepMs: number;
+}
+
 /** What a topic is made with. */
 export interface TopicContext {
   readonly clock: Clock;
@@ -67,8 +103,12 @@ export interface TopicContext {
   readonly recovered: RecoveredRings;
   readonly options: TopicOptions;
   readonly counters: FanOutCounters;
+  readonly latency?: DeliveryLatency;
+  readonly traces?: CometTraces;
   /** Reads a log that this comet serves. */
   read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult>;
   /** False while the comet is fenced: nothing is written then. Asked before each step and each resume. */
   mayWrite?(): boolean;
+  /** Who is told of sweeps and gaps (observer.ts). */
+  readonly observer?: TopicObserver;
 }

@@ -11,9 +11,10 @@ import type { Auth } from './auth.js';
 import type { CometCore } from './core.js';
 import { hearAgain } from './input.js';
 import { NATIVE_HEARTBEAT_MS } from './options.js';
+import type { Joined } from './outlet.js';
 import { resyncOne } from './rejoin.js';
-import { Phase, type Session } from './session.js';
-import type { Joined, Topic } from './topic.js';
+import { Aside, Phase, type Session } from './session.js';
+import type { Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
 
 /** Opens the session; its input waits meanwhile. Every failure ends in a close with a code. */
@@ -31,7 +32,7 @@ export function openSession(core: CometCore, session: Session, auth: Auth): void
 
 async function open(core: CometCore, session: Session, auth: Auth): Promise<void> {
   const { node, incarnation, seq } = core.identity();
-  const ticket = core.openBegins();
+  const ticket = core.unclaimed.begin();
   const open = core.opens.begin();
   const { resyncs } = core.counters;
   let reply: OpenReply;
@@ -49,13 +50,13 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
       rooms: auth.rooms,
     });
   } catch (error) {
-    core.openEnds(ticket, undefined);
+    core.unclaimed.end(ticket, undefined);
     core.opens.end(open, undefined);
     if (!session.closed) session.close(refusal(error));
     return;
   }
   const log = reply.user === undefined ? undefined : userLog(reply.user);
-  const { notified, mustRead } = core.openEnds(ticket, log);
+  const { notified, mustRead } = core.unclaimed.end(ticket, log);
   const doomed = core.opens.end(open, reply);
   session.handle = reply.handle;
   session.log =
@@ -73,7 +74,7 @@ async function open(core: CometCore, session: Session, auth: Auth): Promise<void
   }
   session.sentBefore = reply.sentBefore;
   session.expiresAt = reply.expiresAt;
-  session.accepts = auth.accepts === undefined ? undefined : core.sharedAccepts(auth.accepts);
+  session.accepts = auth.accepts === undefined ? undefined : core.accepts.of(auth.accepts);
   core.add(session);
   if (!core.fence.open || core.fence.incarnation !== incarnation) {
     session.close(DISCONNECT.fenced);
@@ -144,7 +145,10 @@ function answer(
   session.phase = Phase.OPEN;
   core.opened(session);
   const paced = core.options.fanout.oneFramePerWrite.some((listener) => listener === session.listener);
-  if (paced && session.transport === 'tcp' && auth.dialect !== 'native') session.pace = [];
+  if (paced && session.transport === 'tcp' && auth.dialect !== 'native') {
+    session.pace = [];
+    session.aside |= Aside.PACED;
+  }
   session.write(encodeAuthReply(auth.dialect, session.transport, auth.ver, auth.seq, body));
 }
 

@@ -6,7 +6,7 @@ import { DISCONNECT, disconnectForFault } from '../../protocol/disconnect.js';
 import { ImgoError } from '../../protocol/errors.js';
 import { type FrameFault, Op } from '../../protocol/frame.js';
 import { parseOperations, parseRoomBody } from '../../protocol/goim.js';
-import { ALL_LOG, compareIds, maxId, type RoomId, roomLog, ZERO_ID } from '../../protocol/ids.js';
+import { ALL_LOG, compareIds, type LogName, maxId, type RoomId, roomLog, ZERO_ID } from '../../protocol/ids.js';
 import { parseClientJson } from '../../protocol/imgo-json.js';
 import { decodeAck, NATIVE_SUBPROTOCOL, NATIVE_VER } from '../../protocol/native.js';
 import {
@@ -44,6 +44,7 @@ export function handleFrame(
 ): FrameVerdict {
   if (session.closed) return Verdict.STOP;
   core.counters.framesIn++;
+  if (session.aside !== 0) core.observer.tap.received(session, op, seq, ver, buf, bodyAt, end);
   if (session.phase === Phase.NEW) {
     const carrier = session.ws === undefined ? 'tcp' : 'binary';
     const subprotocol = session.ws?.protocol === NATIVE_SUBPROTOCOL;
@@ -71,6 +72,7 @@ export function handleText(core: CometCore, session: Session, message: Buffer): 
     session.fault(frame);
     return;
   }
+  if (session.aside !== 0) core.observer.tap.receivedText(session, frame.op, frame.seq, frame.ver, message.length);
   if (session.phase === Phase.NEW) {
     if (frame.op !== Op.AUTH) session.close(DISCONNECT.protocol_error);
     else if (session.ws?.protocol === NATIVE_SUBPROTOCOL) session.fault('dialect_mismatch');
@@ -116,6 +118,7 @@ function request(
     return;
   }
   if (core.options.delivery.legacyAck === 'heartbeat' && !native && session.taken !== session.drainedTo) {
+    if (core.traces.any) core.traces.acknowledged(session, session.drainedTo, 'heartbeat');
     session.taken = session.drainedTo;
     core.progress.taken(session);
   }
@@ -181,6 +184,7 @@ function acknowledge(core: CometCore, session: Session, buf: Uint8Array, start: 
     return;
   }
   if (compareIds(id, session.taken) <= 0) return;
+  if (core.traces.any) core.traces.acknowledged(session, id, 'client');
   session.taken = id;
   core.progress.taken(session);
 }
@@ -239,11 +243,15 @@ async function join(core: CometCore, session: Session, seq: number, room: RoomId
     core.counters.joins++;
     if (since === undefined) {
       answer({ head: topic.head, recovered: true });
-      if (!session.closed) topic.join(session);
+      if (session.closed) return;
+      topic.join(session);
+      tellJoined(core, session, log);
       return;
     }
     const state = await topic.joinAfter(session, since);
-    if (state !== undefined) answer(state);
+    if (state === undefined) return;
+    tellJoined(core, session, log);
+    answer(state);
   } catch (error) {
     answer({ error: codeOf(error) });
   } finally {
@@ -253,7 +261,16 @@ async function join(core: CometCore, session: Session, seq: number, room: RoomId
 
 function leave(core: CometCore, session: Session, room: RoomId): void {
   const topic = joined(session, room);
-  if (topic !== undefined) core.topics.leave(topic, session);
+  if (topic !== undefined) leaveTopic(core, session, topic);
+}
+
+function leaveTopic(core: CometCore, session: Session, topic: JoinedTopic): void {
+  core.topics.leave(topic, session);
+  if (core.observer.hub.wants !== 0) core.observer.left(session, topic.log);
+}
+
+function tellJoined(core: CometCore, session: Session, log: LogName): void {
+  if (core.observer.hub.wants !== 0) core.observer.joined(session, log);
 }
 
 async function presence(core: CometCore, session: Session, seq: number, room: RoomId): Promise<void> {
@@ -300,7 +317,7 @@ async function changeRoom(
   const answer = (log: string | undefined) =>
     session.reply(Op.CHANGE_ROOM_REPLY, seq, encodeText(log?.slice('room:'.length) ?? ''), ver);
   if (room === null || old?.log === roomLog(room)) {
-    if (room === null && old !== undefined) core.topics.leave(old, session);
+    if (room === null && old !== undefined) leaveTopic(core, session, old);
     answer(room === null ? undefined : old?.log);
     return;
   }
@@ -316,10 +333,11 @@ async function changeRoom(
   try {
     const topic = await core.topics.acquire(log);
     if (session.closed) return;
-    if (old !== undefined) core.topics.leave(old, session);
+    if (old !== undefined) leaveTopic(core, session, old);
     answer(log);
     if (session.closed) return;
     topic.join(session);
+    tellJoined(core, session, log);
     core.counters.joins++;
   } finally {
     core.topics.release(log);
@@ -347,7 +365,7 @@ function subscribe(
     session.close(disconnectForFault('bad_field'));
     return;
   }
-  session.accepts = core.sharedAccepts([...accepts]);
+  session.accepts = core.accepts.of([...accepts]);
   core.topics.get(ALL_LOG)?.reaccept(session);
   session.reply(op === Op.SUBSCRIBE ? Op.SUBSCRIBE_REPLY : Op.UNSUBSCRIBE_REPLY, seq, body, ver);
 }

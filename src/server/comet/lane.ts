@@ -14,6 +14,10 @@ export interface LaneEntry {
   readonly id: MessageId;
   readonly payload: Uint8Array;
   readonly operation: number | undefined;
+  /** Wall ms. */
+  readonly acceptedAt?: number;
+  /** The mark of a message that is traced; of entries of the store it is not known. */
+  readonly trace?: string;
 }
 
 export class Lane extends Ring {

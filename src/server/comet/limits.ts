@@ -1,7 +1,7 @@
 // What one client, one address and this process may use: inbound rates, connections per address, descriptors.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Clock } from '../clock.js';
+import { descriptorLimit, descriptorsInUse } from '../observe/process.js';
 import type { Session } from './session.js';
 
 /** Acknowledgements may come this many times as often as other frames. */
@@ -85,26 +85,6 @@ export class AddressLimits {
     for (const [address, state] of this.#addresses) {
       if (state.conns <= 0 && state.time <= now) this.#addresses.delete(address);
     }
-  }
-}
-
-/** The hard limit of descriptors of this process; Infinity where it cannot be read. */
-export function descriptorLimit(): number {
-  try {
-    const match = /^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    return match === null ? Number.POSITIVE_INFINITY : Number(match[1]);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
-/** Descriptors open in this process now; 0 where that cannot be read. */
-export function descriptorsInUse(): number {
-  try {
-    // Linux 6.2 and later say how many without listing them, which takes 20 ms for 10,000.
-    return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length;
-  } catch {
-    return 0;
   }
 }
 

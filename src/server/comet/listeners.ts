@@ -82,6 +82,12 @@ export class Listeners {
     }
   }
 
+  /** The most connections at the moment, and what bounds them; undefined: nothing does. */
+  get capacity(): { readonly most: number; readonly by: 'max_conns' | 'fd_limit' } | undefined {
+    const { max, reason } = this.#limit;
+    return Number.isFinite(max) ? { most: max, by: reason } : undefined;
+  }
+
   addresses(): CometAddresses {
     const ws = this.#address('ws');
     return { tcp: this.#address('tcp'), ws: ws && `ws://${ws}/sub`, goim: this.#address('goim') };

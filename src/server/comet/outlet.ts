@@ -36,3 +36,10 @@ export interface Outlet {
   /** Closes with a code of protocol/disconnect.ts by name; leaves all topics first. */
   disconnect(reason: string): void;
 }
+
+/** Where a member that joined from a position stands. */
+export interface Joined {
+  readonly head: MessageId;
+  /** Everything since the position follows; false: a gap comes first, or somewhere on the way. */
+  readonly recovered: boolean;
+}

@@ -265,6 +265,27 @@ export class Ring {
     return segment.idAt(segment.indexAt(offset) - 1);
   }
 
+  /**
+   * Ids of the entries that make up the `bytes` before `offset`, oldest first, undefined for ephemeral ones; undefined when
+   * no whole entries do: something was left out of what was written.
+   */
+  idsBefore(offset: number, bytes: number): readonly (MessageId | undefined)[] | undefined {
+    const ids: (MessageId | undefined)[] = [];
+    const from = offset - bytes;
+    for (let at = this.segments.length - 1; at >= 0; at--) {
+      const segment = this.segments[at] as Segment;
+      if (segment.base >= offset) continue;
+      for (let index = segment.indexAt(offset - 1); index >= 0; index--) {
+        const start = segment.startOf(index);
+        if (start < from) return undefined;
+        const mark = segment.marks[index] as number;
+        ids.push((mark & 3) === EntryKind.ephemeral ? undefined : segment.idAt(index));
+        if (start === from) return ids.reverse();
+      }
+    }
+    return undefined;
+  }
+
   /** Where the first entry later than `id` starts (the head when there is none), or undefined when `id` is before `after`. */
   offsetAfter(id: MessageId): number | undefined {
     if (earlier(id, this.after)) return undefined;

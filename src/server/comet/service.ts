@@ -1,7 +1,8 @@
 // What jobs and logics may ask of a comet: notify, disconnect, resync, and what `sessions`, `rooms` and `top` show.
 
 import { DISCONNECT, type DisconnectName } from '../../protocol/disconnect.js';
-import { ALL_LOG, type RoomId, roomLog, type SessionId, ZERO_ID } from '../../protocol/ids.js';
+import { ALL_LOG, type LogName, type RoomId, roomLog, type SessionId, ZERO_ID } from '../../protocol/ids.js';
+import type { NodeTrace } from '../observe/steps.js';
 import type {
   CometService,
   CometStats,
@@ -9,20 +10,28 @@ import type {
   DrainOrder,
   Notification,
   SessionInfo,
+  StatsRequest,
 } from '../rpc/services.js';
 import type { CometCore } from './core.js';
 import type { Drain } from './drain.js';
 import { resync } from './rejoin.js';
 import type { Session } from './session.js';
+import { cometStats } from './stats.js';
+
+/** Sessions of one page. */
+const PAGE_MAX = 1_000;
 
 /** The service of one comet. */
 export class LocalCometService implements CometService {
   readonly #core: CometCore;
   readonly #drain: Pick<Drain, 'active' | 'begin' | 'end'>;
+  readonly #capacity: () => CometStats['capacity'];
 
-  constructor(core: CometCore, drain: Pick<Drain, 'active' | 'begin' | 'end'>) {
+  /** `capacity`: the most connections at the moment; undefined: nothing bounds them. */
+  constructor(core: CometCore, drain: Pick<Drain, 'active' | 'begin' | 'end'>, capacity: () => CometStats['capacity']) {
     this.#core = core;
     this.#drain = drain;
+    this.#capacity = capacity;
   }
 
   async notify(notifications: readonly Notification[]): Promise<void> {
@@ -44,6 +53,31 @@ export class LocalCometService implements CometService {
   }
 
   async session(id: SessionId): Promise<SessionInfo | undefined> {
+    return this.#info(id);
+  }
+
+  async sessionsOf(ids: readonly SessionId[]): Promise<readonly (SessionInfo | undefined)[]> {
+    return ids.map((id) => this.#info(id));
+  }
+
+  async sessionPage(
+    room: RoomId | undefined,
+    after: SessionId | undefined,
+    limit: number,
+  ): Promise<readonly SessionInfo[]> {
+    const ids = room === undefined ? this.#core.sessions.keys() : this.#idsIn(room);
+    return firstAfter(ids, after, Math.min(limit, PAGE_MAX)).flatMap((id) => this.#info(id) ?? []);
+  }
+
+  *#idsIn(room: RoomId): Generator<SessionId> {
+    for (const { session } of this.#core.topics.get(roomLog(room))?.members ?? []) yield session;
+  }
+
+  async trace(log: LogName, key: string): Promise<NodeTrace | undefined> {
+    return this.#core.traces.store.find(log, key);
+  }
+
+  #info(id: SessionId): SessionInfo | undefined {
     const session = this.#core.sessions.get(id);
     const { handle, log } = session ?? {};
     if (session === undefined || handle === undefined) return undefined;
@@ -67,29 +101,8 @@ export class LocalCometService implements CometService {
     return this.#core.topics.get(roomLog(room))?.members.length ?? 0;
   }
 
-  async stats(): Promise<CometStats> {
-    const core = this.#core;
-    const counters = core.counters.snapshot();
-    for (const [name, value] of Object.entries(core.fanOut)) {
-      if (typeof value !== 'number') continue;
-      counters[`topics_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`] = value;
-    }
-    counters.pins_evicted = core.pins.evicted;
-    counters.recovered_evicted = core.recovered.evicted;
-    const cpu = process.cpuUsage();
-    return {
-      node: core.node,
-      draining: this.#drain.active,
-      connections: core.connections.size,
-      sessions: core.sessions.size,
-      byDialect: { ...core.byDialect },
-      topics: [...core.topics].map((topic) => topic.stats()),
-      counters,
-      reasons: { ...core.counters.reasons },
-      rssBytes: process.memoryUsage.rss(),
-      cpuSeconds: (cpu.user + cpu.system) / 1e6,
-      loopP99Ms: core.lateness.p99(),
-    };
+  async stats(request?: StatsRequest): Promise<CometStats> {
+    return cometStats(this.#core, { draining: this.#drain.active, capacity: this.#capacity() }, request);
   }
 
   async drain(order: DrainOrder | undefined): Promise<void> {
@@ -110,4 +123,22 @@ export class LocalCometService implements CometService {
         return [...sessions.values()].filter((session) => session.handle?.token === target.token);
     }
   }
+}
+
+/** The first `limit` of these ids that come after `after`, in order. One pass, and memory for a page. */
+function firstAfter(ids: Iterable<SessionId>, after: SessionId | undefined, limit: number): readonly SessionId[] {
+  const page: SessionId[] = [];
+  for (const id of ids) {
+    if (after !== undefined && id <= after) continue;
+    if (page.length === limit && id > (page[limit - 1] as SessionId)) continue;
+    let low = 0;
+    for (let high = page.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((page[middle] as SessionId) < id) low = middle + 1;
+      else high = middle;
+    }
+    page.splice(low, 0, id);
+    if (page.length > limit) page.pop();
+  }
+  return page;
 }

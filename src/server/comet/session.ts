@@ -14,15 +14,17 @@ import {
 } from '../../protocol/dialect.js';
 import { DISCONNECT, type DisconnectName, type DisconnectRow, disconnectForFault } from '../../protocol/disconnect.js';
 import { type FrameFault, type FrameLimits, Op } from '../../protocol/frame.js';
-import { compareIds, type MessageId, type SessionId, ZERO_ID } from '../../protocol/ids.js';
+import { compareIds, type LogName, type MessageId, type SessionId, ZERO_ID } from '../../protocol/ids.js';
 import { FLAG_EPHEMERAL, FLAG_REDELIVERED, NATIVE_VER, OWN_TOPIC } from '../../protocol/native.js';
 import { encodeDisconnect, encodeGap } from '../../protocol/native-json.js';
 import type { FrameSink, FrameState, FrameVerdict } from '../../protocol/reader.js';
 import type { Clock } from '../clock.js';
 import type { Notification, SessionHandle } from '../rpc/services.js';
 import type { Counters } from './counters.js';
+import type { Load } from './load.js';
 import type { CometOptions } from './options.js';
 import type { JoinedTopic, Outlet } from './outlet.js';
+import type { CometTraces } from './traces.js';
 import type { Delivery, FollowContext, LogFollower, LogSink } from './user-log.js';
 
 /** Where a session is in its life. */
@@ -31,13 +33,37 @@ export const Phase = { NEW: 0, OPENING: 1, OPEN: 2, CLOSED: 3 } as const;
 /** Which listener took the connection. */
 export type ListenerKind = 'tcp' | 'ws' | 'goim';
 
+/** Bits of `Session.aside`: what sets a session aside from the many whose writes just go to the socket. */
+export const Aside = {
+  /** One bit for each watch that wants its frames. */
+  WATCHED: 0xffff,
+  /** Its frames are written one by one (`pace`). */
+  PACED: 0x1_0000,
+} as const;
+
+/** Who is told what happens to sessions (observer.ts). `wants`: bits of kinds, to be tested first. */
+export interface SessionObserver {
+  readonly hub: { readonly wants: number };
+  readonly tap: {
+    queued(session: Session, entry: Delivery, again: boolean): void;
+    wrote(session: Session, bytes: Uint8Array): void;
+  };
+  held(session: Session): void;
+  released(session: Session): void;
+  gap(session: Session, log: LogName, after: MessageId, upTo: MessageId, reason: 'log' | 'lag'): void;
+}
+
 /** What a session needs of its comet. */
 export interface SessionHost {
+  readonly observer: SessionObserver;
   readonly clock: Clock;
   readonly options: CometOptions;
   readonly counters: Counters;
   readonly follow: FollowContext;
   readonly frameLimits: FrameLimits;
+  /** Told of sessions that are held, but not of those that pause between frames. */
+  readonly load: Load<Session>;
+  readonly traces: CometTraces;
   /** False while the comet is fenced. */
   mayWrite(): boolean;
   /** A frame of this session, checked by the reader. */
@@ -59,8 +85,8 @@ export interface SessionHost {
   ready(session: Session): void;
   /** It may be heard again: handles what waited. */
   hear(session: Session): void;
-  /** It is over: leave topics and maps, tell logic. Called once. */
-  release(session: Session): void;
+  /** It is over: leave topics and maps, tell logic. Called once. `row`: why, where that is of this side. */
+  release(session: Session, row?: DisconnectRow): void;
   /** Destroy the socket soon, whatever the client does. */
   linger(session: Session): void;
   /** Writes one frame after the other, with a pause between. */
@@ -130,6 +156,8 @@ export class Session implements Outlet, LogSink, FrameSink {
   owedPong: Uint8Array | undefined = undefined;
   /** Frames that are written one by one (`fanout.oneFramePerWrite`). */
   pace: Uint8Array[] | undefined = undefined;
+  /** Bits of `Aside`; 0 but for few sessions. */
+  aside = 0;
 
   /** undefined: no user log (goim's mid 0). */
   log: LogFollower | undefined = undefined;
@@ -197,15 +225,23 @@ export class Session implements Outlet, LogSink, FrameSink {
   }
 
   deliver(entry: Delivery): void {
-    if (!this.takes(entry.operation)) return;
+    const { traces } = this.host;
+    if (!this.takes(entry.operation)) {
+      if (traces.any) traces.filtered(this, entry.id, entry.operation);
+      return;
+    }
     const again = compareIds(entry.id, this.sentBefore) <= 0;
+    if (traces.any) traces.written(this, entry.id, again);
     if (again) this.host.counters.redelivered++;
     this.host.counters.deliveries++;
+    if (this.aside !== 0) this.host.observer.tap.queued(this, entry, again);
     this.queue(encodePush(this.encoding, entry, OWN_TOPIC, again ? FLAG_REDELIVERED : 0, Buffer.allocUnsafe));
   }
 
   /** A gap of the user's log. */
   missing(after: MessageId, upTo: MessageId): void {
+    if (this.log !== undefined) this.host.observer.gap(this, this.log.log, after, upTo, 'log');
+    if (this.host.traces.any) this.host.traces.missing(this, after, upTo);
     if (this.log !== undefined && this.tellsGap()) {
       const gap = encodeGap({ log: this.log.log, after, upTo });
       this.queue(encodeReply('native', this.transport, NATIVE_VER, Op.GAP, 0, gap));
@@ -214,6 +250,7 @@ export class Session implements Outlet, LogSink, FrameSink {
 
   /** A gap of a topic. */
   gap(topic: JoinedTopic, after: MessageId, upTo: MessageId): void {
+    this.host.observer.gap(this, topic.log, after, upTo, 'lag');
     if (this.tellsGap()) this.reply(Op.GAP, 0, encodeGap({ log: topic.log, after, upTo }));
   }
 
@@ -226,14 +263,22 @@ export class Session implements Outlet, LogSink, FrameSink {
 
   /** Gives a message that is stored nowhere. False: it was dropped, and why is counted. */
   deliverEphemeral(note: Notification): boolean {
-    if (!this.ready || this.log?.behind === true) {
-      this.host.counters.count('dropped_ephemeral_catch_up');
-      return false;
-    }
-    if (!this.takes(note.operation)) return false;
+    const outcome = this.ephemeralOutcome(note);
+    if (note.trace !== undefined) this.host.traces.ephemeral(this, note, outcome);
+    if (outcome !== 'written') return false;
     this.host.counters.ephemeral++;
+    if (this.aside !== 0) this.host.observer.tap.queued(this, note, false);
     this.queue(encodePush(this.encoding, note, OWN_TOPIC, FLAG_EPHEMERAL, Buffer.allocUnsafe));
     return true;
+  }
+
+  private ephemeralOutcome(note: Notification): 'written' | 'held' | 'catch_up' | 'filtered' {
+    const behind = this.log?.behind === true;
+    if (!this.ready || behind) {
+      this.host.counters.count('dropped_ephemeral_catch_up');
+      return behind ? 'catch_up' : 'held';
+    }
+    return this.takes(note.operation) ? 'written' : 'filtered';
   }
 
   /** goim v2 names the operations it takes; what it does not name counts as sent. */
@@ -315,13 +360,18 @@ export class Session implements Outlet, LogSink, FrameSink {
       this.broken();
       return;
     }
-    if (this.pace !== undefined) {
-      this.held = true;
-      this.host.paced(this, bytes);
-      return;
-    }
+    if (this.aside !== 0 && this.putAside(bytes)) return;
     this.giveToSocket(bytes);
     if (socket.writableLength !== 0) this.hold();
+  }
+
+  /** Shows the bytes to who watches. True: they go to the socket some other way. */
+  private putAside(bytes: Uint8Array): boolean {
+    if ((this.aside & Aside.WATCHED) !== 0) this.host.observer.tap.wrote(this, bytes);
+    if (this.pace === undefined) return false;
+    this.held = true;
+    this.host.paced(this, bytes);
+    return true;
   }
 
   /** The write itself, and its count. */
@@ -336,6 +386,8 @@ export class Session implements Outlet, LogSink, FrameSink {
   private hold(): void {
     this.held = true;
     this.host.counters.holds++;
+    this.host.load.held.held(this);
+    if (this.host.observer.hub.wants !== 0) this.host.observer.held(this);
     this.onDrain ??= (error) => {
       if (error === null || error === undefined) this.resume();
     };
@@ -346,6 +398,8 @@ export class Session implements Outlet, LogSink, FrameSink {
   resume(): void {
     if (this.closed) return;
     this.held = false;
+    this.host.load.held.drained(this);
+    if (this.host.observer.hub.wants !== 0) this.host.observer.released(this);
     if (this.owedPong !== undefined) {
       const pong = this.owedPong;
       this.owedPong = undefined;
@@ -368,6 +422,7 @@ export class Session implements Outlet, LogSink, FrameSink {
     if (this.held || this.closed || log === undefined || this.socket.errored !== null) return;
     if (!log.behind) this.lagBytes = 0;
     if (this.drainedTo === log.last) return;
+    if (this.host.traces.any) this.host.traces.drained(this);
     this.drainedTo = log.last;
     this.host.drained(this);
   }
@@ -387,7 +442,7 @@ export class Session implements Outlet, LogSink, FrameSink {
     if (this.closed) return;
     const { dialect, ws } = this;
     const served = this.phase === Phase.OPEN;
-    this.end();
+    this.end(row);
     if (this.socket.destroyed) return;
     const native = dialect === 'native' && tells && this.socket.writable;
     if (native && (ws === undefined || ws.readyState === WS_OPEN)) {
@@ -426,9 +481,11 @@ export class Session implements Outlet, LogSink, FrameSink {
     this.phase = Phase.CLOSED;
   }
 
-  private end(): void {
+  private end(row?: DisconnectRow): void {
     this.closed = true;
-    this.host.release(this);
+    if (this.held) this.host.load.held.drained(this);
+    if (this.host.traces.any) this.host.traces.ended(this, row?.name ?? 'gone');
+    this.host.release(this, row);
     this.phase = Phase.CLOSED;
     this.parser = undefined;
     this.inbox = undefined;

@@ -13,18 +13,14 @@ import type { Notification, TopicStats } from '../rpc/services.js';
 import { CatchUp } from './catch-up.js';
 import type { TopicContext } from './fan-out.js';
 import { History } from './history.js';
-import { Lane, type LaneEntry, laneKey, selectionOf } from './lane.js';
+import { type Lane, type LaneEntry, selectionOf } from './lane.js';
+import { Lanes } from './lanes.js';
 import { LOST, Members } from './members.js';
-import type { JoinedTopic, Outlet } from './outlet.js';
+import type { Joined, JoinedTopic, Outlet } from './outlet.js';
 import { SEGMENT_BYTES } from './ring.js';
+import { Told } from './told.js';
+import { TopicGauge } from './topic-gauge.js';
 import { Window } from './window.js';
-
-/** Where a member that joined from a position stands. */
-export interface Joined {
-  readonly head: MessageId;
-  /** Everything since the position follows; false: a gap comes first, or somewhere on the way. */
-  readonly recovered: boolean;
-}
 
 export class Topic implements JoinedTopic {
   readonly log: LogName;
@@ -36,17 +32,18 @@ export class Topic implements JoinedTopic {
   /** Members that the last sweep found held. */
   lagging = 0;
   closed = false;
-
+  readonly gauge: TopicGauge;
   readonly #context: TopicContext;
   readonly #catchUp: CatchUp;
   readonly #history: History;
   readonly #rows: Members;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes = new Lanes();
   /** After which id members that lost their place have had nothing. */
   readonly #lost = new Map<Outlet, MessageId>();
   /** Joining from a position: the ring or the store is being read for them, or they have not reached the sweep yet. */
   readonly #recovering = new Set<Outlet>();
   readonly #window: Window;
+  readonly #told: Told;
   /** Rows below this are still to be visited. */
   #cursor = 0;
   #stepped = false;
@@ -57,8 +54,10 @@ export class Topic implements JoinedTopic {
     this.head = head;
     this.topicBytes = topicBytes(log);
     this.#context = context;
+    this.gauge = new TopicGauge(context);
     this.#rows = new Members(this);
     this.members = this.#rows.outlets;
+    this.#told = new Told(this, context.observer, context.traces);
     this.#catchUp = new CatchUp(this, context);
     this.#history = new History(this, context);
     this.#window = new Window(context.clock, context.options.windowMs, () => this.#begin());
@@ -137,12 +136,17 @@ export class Topic implements JoinedTopic {
   /** A message that is next: it goes into the rings. */
   put(entry: LaneEntry, ephemeral: boolean): void {
     if (!ephemeral) this.head = entry.id;
+    this.gauge.came(entry.acceptedAt);
     if (this.#lanes.size === 0) return;
     const now = this.#context.clock.monotonic();
+    let bytes = 0;
     for (const lane of this.#lanes.values()) {
+      bytes -= lane.head;
       lane.put(entry, ephemeral, this.topicBytes, now);
+      bytes += lane.head;
       if (lane.overfull) this.#trim(lane);
     }
+    this.#told.appended(entry, bytes);
     this.#changed(now);
   }
 
@@ -151,6 +155,7 @@ export class Topic implements JoinedTopic {
     const { clock, counters } = this.#context;
     this.head = upTo;
     const now = clock.monotonic();
+    this.#told.gap(after, upTo);
     for (const lane of this.#lanes.values()) {
       counters.gapsLog += lane.users;
       if (!lane.putGap(this.log, after, upTo, now)) counters.gapsUntold += lane.users;
@@ -184,7 +189,9 @@ export class Topic implements JoinedTopic {
       this.#lose(row, outlet, lane);
       if (this.members[row] !== outlet) return;
     }
+    this.#told.writes();
     this.#flush(row, outlet, lane, true);
+    this.#told.wrote();
   }
 
   /** The outlet's `accepts` changed: it goes on in the ring that fits, from the same place. */
@@ -196,7 +203,9 @@ export class Topic implements JoinedTopic {
     if (lane === (old.next ?? old)) return;
     if (!outlet.held && !this.#fenced()) {
       old.target = old.head;
+      this.#told.writes();
       this.#flush(row, outlet, old, false);
+      this.#told.wrote();
       if (this.members[row] !== outlet) return;
     }
     const at = this.#rows.lanes[row] as Lane;
@@ -221,6 +230,8 @@ export class Topic implements JoinedTopic {
     let row = Math.min(this.#cursor, outlets.length);
     const stop = Math.max(0, row - sockets);
     const visits = row - stop;
+    this.#told.writes();
+    const before = this.#context.counters.deliveries;
     while (row > stop) {
       row--;
       const outlet = outlets[row] as Outlet;
@@ -230,7 +241,9 @@ export class Topic implements JoinedTopic {
       else this.#flush(row, outlet, lane, this.#recovering.size > 0 && this.#recovering.has(outlet));
       if (row > outlets.length) row = outlets.length;
     }
+    this.#told.wrote();
     this.#cursor = row;
+    this.gauge.stepped(before, visits < sockets || row === 0);
     if (visits >= sockets && row > 0) return sockets;
     this.#ended();
     return Math.min(visits, sockets - 1);
@@ -253,16 +266,24 @@ export class Topic implements JoinedTopic {
     return lane.next === undefined ? here : here + lane.next.head - lane.next.tail;
   }
 
+  /** Ids of the entries that make up the last so many bytes given to this member; undefined where they are not alone there. */
+  idsOf(outlet: Outlet, bytes: number): readonly (MessageId | undefined)[] | undefined {
+    const row = this.#rows.row(outlet);
+    if (row < 0) return undefined;
+    return (this.#rows.lanes[row] as Lane).idsBefore(this.#rows.offsets[row] as number, bytes);
+  }
+
+  get sweepMs(): number {
+    return this.#window.latestSweepMs(this.#context.clock.monotonic());
+  }
+
   stats(): TopicStats {
-    let ringBytes = 0;
-    for (const lane of this.#lanes.values()) ringBytes += lane.bytes;
-    const { log, lagging } = this;
-    const { windowMs } = this.#context.options;
-    return { log, members: this.members.length, lagging, windowMs, sweepMs: this.#window.sweepMs, ringBytes };
+    return this.gauge.stats(this, this.#lanes.values());
   }
 
   /** Lets go of ring memory that is old and that every member has; called every second or so. Returns the bytes kept. */
   expire(now: number): number {
+    this.gauge.look(now);
     let kept = this.#history.expire(now);
     const before = now - this.#context.options.ringAgeMs;
     for (const lane of this.#lanes.values()) {
@@ -281,28 +302,7 @@ export class Topic implements JoinedTopic {
   }
 
   #laneFor(outlet: Outlet): Lane {
-    const { encoding } = outlet;
-    const accepts = this.log === ALL_LOG ? outlet.accepts : undefined;
-    const key = laneKey(encoding, accepts);
-    const known = this.#lanes.get(key);
-    if (known !== undefined) return known;
-    const { filteredRings, ringBytes } = this.#context.options;
-    if (accepts === undefined || this.#filteredLanes() < filteredRings) {
-      return this.#addLane(new Lane(key, encoding, this.head, ringBytes, { accepts }));
-    }
-    const mixed = `${encoding}|*`;
-    return this.#lanes.get(mixed) ?? this.#addLane(new Lane(mixed, encoding, this.head, ringBytes, { mixed: true }));
-  }
-
-  #addLane(lane: Lane): Lane {
-    this.#lanes.set(lane.key, lane);
-    return lane;
-  }
-
-  #filteredLanes(): number {
-    let count = 0;
-    for (const lane of this.#lanes.values()) if (lane.accepts !== undefined) count++;
-    return count;
+    return this.#lanes.of(outlet, this.log, this.head, this.#context.options);
   }
 
   #fenced(): boolean {
@@ -336,7 +336,9 @@ export class Topic implements JoinedTopic {
     // Also for one that is held: it goes up to here when it resumes, and no sweep may follow.
     live.target = live.head;
     if (outlet.held || outlet.closed || this.#fenced()) return;
+    this.#told.writes();
     this.#flush(row, outlet, lane, true);
+    this.#told.wrote();
   }
 
   /** Somebody reads this lane no more. */
@@ -467,6 +469,8 @@ export class Topic implements JoinedTopic {
     this.#rows.offsets[row] = offset;
     if (compareIds(after, upTo) >= 0) return;
     this.#context.counters.gapsLag++;
+    this.gauge.gaps++;
+    if (this.#context.traces?.any === true) this.#context.traces.memberGap(this, outlet, after, upTo);
     outlet.gap(this, after, upTo);
   }
 
@@ -491,5 +495,6 @@ export class Topic implements JoinedTopic {
     this.#context.counters.sweeps++;
     for (const lane of this.#lanes.values()) lane.swept();
     this.#window.ended(this.members.length > 0);
+    this.#told.swept(this.#window.sweepMs, this.lagging);
   }
 }

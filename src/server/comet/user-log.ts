@@ -11,6 +11,7 @@ import { compareIds, type LogName, type MessageId, maxId } from '../../protocol/
 import type { Clock } from '../clock.js';
 import type { LogicService, SessionHandle } from '../rpc/services.js';
 import type { ReadLimit } from '../store/buckets.js';
+import type { CometTraces } from './traces.js';
 
 /** What is delivered: an entry as it was notified or read. */
 export interface Delivery {
@@ -52,6 +53,8 @@ export interface FollowContext {
   readonly clock: Clock;
   readonly limit: ReadLimit;
   readonly counters: FollowCounters;
+  /** Told which of what was read is traced. */
+  readonly traces?: Pick<CometTraces, 'learn'>;
 }
 
 /** Reads without progress before a notified id is taken for lost by the store, and the pause before the first, ms. */
@@ -123,6 +126,7 @@ export class LogFollower {
       (result) => {
         this.reading = false;
         if (sink.closed) return;
+        if (result.traced !== undefined) context.traces?.learn(this.log, result.traced);
         const before = this.last;
         let whole = true;
         for (const item of result.items) {

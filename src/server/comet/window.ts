@@ -14,8 +14,9 @@ export class Window {
   #changes = 0;
   #seen = 0;
   #beganAt = Number.NEGATIVE_INFINITY;
-  /** From `begin` until `ended`. */
+  /** From `begin` until `ended`, and from `began` on. */
   #busy = false;
+  #sweeping = false;
   #stopped = false;
   #timer: Timer | undefined;
 
@@ -33,6 +34,7 @@ export class Window {
   }
 
   began(): void {
+    this.#sweeping = true;
     this.#beganAt = this.#clock.monotonic();
     this.#seen = this.#changes;
   }
@@ -40,8 +42,13 @@ export class Window {
   ended(anybody: boolean): void {
     const now = this.#clock.monotonic();
     this.sweepMs = now - this.#beganAt;
-    this.#busy = false;
+    this.#busy = this.#sweeping = false;
     if (this.#changes !== this.#seen && anybody && !this.#stopped) this.#schedule(now);
+  }
+
+  /** How long the last sweep took, or the running one has taken where that is more. */
+  latestSweepMs(now: number): number {
+    return this.#sweeping ? Math.max(this.sweepMs, now - this.#beganAt) : this.sweepMs;
   }
 
   stop(): void {

@@ -9,22 +9,26 @@ import type { Notification } from '../rpc/services.js';
 import type { Buckets, IdentifiedRecord, PushRecord, SessionRecord } from '../store/buckets.js';
 import type { JobCounters } from './counters.js';
 import { type Frame, Frames } from './notify.js';
+import type { JobTraces } from './traces.js';
 
 export interface AudienceOptions {
   readonly buckets: Buckets;
   readonly registry: Registry;
   readonly counters: JobCounters;
+  readonly traces?: JobTraces | undefined;
 }
 
 export class Audience {
   readonly #buckets: Buckets;
   readonly #registry: Registry;
   readonly #counters: JobCounters;
+  readonly #traces: JobTraces | undefined;
 
   constructor(options: AudienceOptions) {
     this.#buckets = options.buckets;
     this.#registry = options.registry;
     this.#counters = options.counters;
+    this.#traces = options.traces;
   }
 
   /**
@@ -45,8 +49,12 @@ export class Audience {
       if (!isNews(outcome)) continue;
       const notification = notificationOf(record, outcome.id, outcome.prev, false);
       const parsed = parseLogName(record.log);
+      const expired = this.#counters.cometsExpired;
       const comets = parsed?.kind === 'user' ? this.#holders(outcome.sessions, readers) : readers.of(parsed);
       for (const comet of comets) frames.add(comet, notification);
+      if (record.trace === undefined) continue;
+      const sessions = { all: outcome.sessions.length, expired: this.#counters.cometsExpired - expired };
+      this.#traces?.lookedUp(record, record.trace, comets, parsed?.kind === 'user' ? sessions : undefined);
     }
     return { frames: frames.list, reread: await this.#readersOf(gone, readers) };
   }
@@ -59,9 +67,11 @@ export class Audience {
     for (const record of records) {
       const notification = notificationOf(record, ZERO_ID, ZERO_ID, true);
       const parsed = parseLogName(record.log);
-      const comets =
-        parsed?.kind === 'user' ? this.#holders(sessions.get(parsed.user) ?? [], readers) : readers.of(parsed);
+      const ofUser = parsed?.kind === 'user' ? (sessions.get(parsed.user) ?? []) : undefined;
+      const comets = ofUser === undefined ? readers.of(parsed) : this.#holders(ofUser, readers);
       for (const comet of comets) frames.add(comet, notification);
+      if (record.trace === undefined) continue;
+      this.#traces?.lookedUp(record, record.trace, comets, ofUser && { all: ofUser.length, expired: 0 });
     }
     return frames.list;
   }
@@ -154,6 +164,7 @@ function notificationOf(
   prev: Notification['id'],
   ephemeral: boolean,
 ): Notification {
-  const { log, payload, operation, acceptedAt } = record;
-  return { log, id, prev, payload, operation, acceptedAt, ephemeral };
+  const { log, payload, operation, acceptedAt, trace } = record;
+  const notification = { log, id, prev, payload, operation, acceptedAt, ephemeral };
+  return trace === undefined ? notification : { ...notification, trace };
 }

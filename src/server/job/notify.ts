@@ -3,9 +3,11 @@
 // more. Either way it has the messages from the log, so a frame may be given up but never forgotten.
 
 import type { Clock } from '../clock.js';
+import type { EventHub } from '../observe/hub.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { CometService, Notification } from '../rpc/services.js';
 import type { JobCounters } from './counters.js';
+import type { JobTraces } from './traces.js';
 
 /** What a notification costs beside its payload and name. Bytes, rounded up. */
 const NOTIFICATION_OVERHEAD = 256;
@@ -15,16 +17,21 @@ export interface NotifierOptions {
   readonly cometFor: (node: NodeRecord) => CometService;
   readonly clock: Clock;
   readonly counters: JobCounters;
+  readonly traces?: JobTraces | undefined;
   /** How long an acknowledgement is waited for. */
   readonly ackMs: number;
   /** Per comet: above it nothing more is sent until it acknowledges. */
   readonly maxUnackedBytes: number;
+  /** Who is told of acknowledged frames, if anybody. */
+  readonly hub?: EventHub | undefined;
 }
 
 /** What one comet is told in one batch: in the order of the records. */
 export interface Frame {
   readonly comet: NodeRecord;
   readonly notifications: Notification[];
+  /** Some of them are traced. */
+  traced?: boolean;
 }
 
 /** What is under way to a comet. Kept only while something is. */
@@ -41,9 +48,12 @@ export class Frames {
   /** Adds a notification for a comet. */
   add(comet: NodeRecord, notification: Notification): void {
     const key = keyOf(comet);
-    const frame = this.#frames.get(key);
-    if (frame === undefined) this.#frames.set(key, { comet, notifications: [notification] });
-    else frame.notifications.push(notification);
+    let frame = this.#frames.get(key);
+    if (frame === undefined) {
+      frame = { comet, notifications: [notification] };
+      this.#frames.set(key, frame);
+    } else frame.notifications.push(notification);
+    if (notification.trace !== undefined) frame.traced = true;
   }
 
   get list(): readonly Frame[] {
@@ -74,11 +84,13 @@ export class Notifier {
       const sent = this.#send(frame);
       if (sent === undefined) {
         counters.resyncDropped++;
+        if (frame.traced === true) this.#options.traces?.notified(frame.notifications, frame.comet.node, 0, false);
         continue;
       }
       const call = sent.call.then(
         () => {
           if (owed.delete(frame)) counters.acknowledged++;
+          this.#tellWho(frame);
         },
         () => undefined,
       );
@@ -106,15 +118,24 @@ export class Notifier {
       const sent = this.#send(frame);
       if (sent === undefined) counters.ephemeralFailed += frame.notifications.length;
       else {
-        sent.call.catch(() => {
-          counters.ephemeralFailed += frame.notifications.length;
-        });
+        sent.call.then(
+          () => this.#tellWho(frame),
+          () => {
+            counters.ephemeralFailed += frame.notifications.length;
+          },
+        );
       }
     }
   }
 
   async markResync(comet: NodeRecord): Promise<void> {
     await this.#options.registry.markResync(comet.node, comet.incarnation);
+  }
+
+  #tellWho({ comet, notifications }: Frame): void {
+    const { hub } = this.#options;
+    if (hub === undefined || hub.wants === 0) return;
+    for (const { log, id } of notifications) hub.notified(log, id, comet.node);
   }
 
   /** Undefined: the comet has too much under way. */
@@ -137,7 +158,17 @@ export class Notifier {
       link.sentAt.splice(link.sentAt.indexOf(now), 1);
       if (link.sentAt.length === 0) this.#links.delete(key);
     });
+    if (frame.traced === true) this.#trace(frame, now, call);
     return { call, overdue };
+  }
+
+  #trace({ comet, notifications }: Frame, since: number, call: Promise<void>): void {
+    const { clock, traces } = this.#options;
+    const note = (ok: boolean) => traces?.notified(notifications, comet.node, clock.monotonic() - since, ok);
+    call.then(
+      () => note(true),
+      () => note(false),
+    );
   }
 }
 

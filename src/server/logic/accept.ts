@@ -5,7 +5,10 @@ import { createHash } from 'node:crypto';
 import { asImgoError, type ErrorCode, ImgoError } from '../../protocol/errors.js';
 import { ALL_LOG, formatId, type LogName, type MessageId, roomLog, type UserId, userLog } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
-import type { Accepted, Queue } from '../queue/queue.js';
+import type { EventHub } from '../observe/hub.js';
+import { LATENCY_BOUNDS_MS, Latency } from '../observe/latency.js';
+import { type Marked, newMark, type TraceStore } from '../observe/traces.js';
+import type { Accepted, EphemeralRecord, Queue } from '../queue/queue.js';
 import type { Buckets, Idempotency, PushRecord } from '../store/buckets.js';
 import type { LogicOptions } from './options.js';
 import type { PushRequest, Target } from './push-body.js';
@@ -15,6 +18,8 @@ export interface OneAccepted {
   readonly kind: 'one';
   readonly log: LogName;
   readonly id: MessageId | undefined;
+  /** Its mark, where the caller asked for a trace. */
+  readonly trace: string | undefined;
 }
 
 /** Several users, each with an outcome. At least one was accepted. */
@@ -23,6 +28,8 @@ export interface SeveralAccepted {
   /** undefined: ephemeral. */
   readonly ids: ReadonlyMap<UserId, MessageId | undefined>;
   readonly errors: ReadonlyMap<UserId, ErrorCode>;
+  /** The mark of all of them, where the caller asked for a trace. */
+  readonly trace: string | undefined;
 }
 
 /** All of several users were refused, or their outcome is unknown: `code` says which, `errors` for whom. */
@@ -41,14 +48,14 @@ export interface AcceptCounters {
   readonly refused: Partial<Record<ErrorCode, number>>;
 }
 
+/** Of a push that is traced: its mark, and the span that it is, where spans are sent somewhere. */
+type Marks = Pick<Marked, 'mark' | 'parent'>;
+
 interface Pending {
   /** Monotonic ms. */
   readonly until: number;
   readonly reject: (error: ImgoError) => void;
 }
-
-/** Upper bounds of the latency histogram; one more bucket is above the last. */
-export const LATENCY_BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000] as const;
 
 /** Between two looks at what is overdue. */
 const LOOK_MS = 250;
@@ -56,11 +63,13 @@ const LOOK_MS = 250;
 export class Acceptor {
   readonly counters: AcceptCounters = { accepted: { user: 0, users: 0, room: 0, all: 0, ephemeral: 0 }, refused: {} };
   /** From a valid push to its acceptance. */
-  readonly latency = { counts: new Array<number>(LATENCY_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
+  readonly latency = new Latency();
   readonly #queue: Queue;
   readonly #buckets: Pick<Buckets, 'health'>;
   readonly #clock: Clock;
   readonly #options: LogicOptions;
+  readonly #hub: EventHub | undefined;
+  readonly #traces: TraceStore | undefined;
   /** The store failed: what is accepted now would wait for nothing. A full one is not failed, it refuses by itself. */
   #failure: ImgoError | undefined;
   /** In the order of their deadlines: all have the same time. */
@@ -72,11 +81,16 @@ export class Acceptor {
     readonly buckets: Pick<Buckets, 'health'>;
     readonly clock: Clock;
     readonly options: LogicOptions;
+    /** Who is told of what was accepted, if anybody. */
+    readonly hub?: EventHub | undefined;
+    readonly traces?: TraceStore | undefined;
   }) {
     this.#queue = parts.queue;
     this.#buckets = parts.buckets;
     this.#clock = parts.clock;
     this.#options = parts.options;
+    this.#hub = parts.hub;
+    this.#traces = parts.traces;
     this.#timer = this.#clock.every(LOOK_MS, () => {
       const { writable, code, failure = new ImgoError('store_failed') } = this.#buckets.health();
       this.#failure = !writable && code === 'store_failed' ? failure : undefined;
@@ -88,18 +102,55 @@ export class Acceptor {
     this.#clock.clear(this.#timer);
   }
 
+  /** How long acceptance took, as a histogram is told. */
+  get acceptance(): {
+    readonly bounds: readonly number[];
+    readonly counts: readonly number[];
+    readonly sumSeconds: number;
+  } {
+    const { counts, sumMs } = this.latency.totals();
+    return { bounds: LATENCY_BOUNDS_MS.map((ms) => ms / 1_000), counts, sumSeconds: sumMs / 1_000 };
+  }
+
   /**
    * `scope`: the API key's id, '' without one.
    * @throws ImgoError as Queue.accept does; NoneAccepted for several users of whom none was accepted
    */
   push(request: PushRequest, scope: string): Promise<OneAccepted | SeveralAccepted> {
+    const mark = this.#markOf(request);
+    const span = mark === undefined ? undefined : this.#traces?.sink?.push(mark, request.parent, request.target.kind);
+    if (mark === undefined) return this.#push(request, scope, undefined);
+    if (span === undefined) return this.#push(request, scope, { mark });
+    return this.#push(request, scope, { mark, parent: span.spanId }).then(
+      (answer) => {
+        span.end();
+        return answer;
+      },
+      (error: unknown) => {
+        span.end(asImgoError(error).code);
+        throw error;
+      },
+    );
+  }
+
+  #push(request: PushRequest, scope: string, marks: Marks | undefined): Promise<OneAccepted | SeveralAccepted> {
     const { target } = request;
-    if (target.kind === 'users') return this.#several(target.users, request, scope);
+    if (target.kind === 'users') return this.#several(target.users, request, scope, marks);
     const log = target.kind === 'user' ? userLog(target.user) : target.kind === 'room' ? roomLog(target.room) : ALL_LOG;
-    return this.#accept(log, request, scope, (id) => {
+    const trace = request.trace === true ? marks?.mark : undefined;
+    return this.#accept(log, request, scope, marks, (id) => {
       this.counters.accepted[id === undefined ? 'ephemeral' : target.kind]++;
-      return { kind: 'one', log, id };
+      return { kind: 'one', log, id, trace };
     });
+  }
+
+  /** Of a push that is traced, because it says so, its caller's trace is sampled, or by chance. */
+  #markOf(request: PushRequest): string | undefined {
+    const { traceSample } = this.#options;
+    if (this.#traces === undefined) return undefined;
+    if (request.parent !== undefined) return request.parent.traceId;
+    const wanted = request.trace === true || (traceSample > 0 && this.#clock.random() < traceSample);
+    return wanted ? newMark(this.#clock) : undefined;
   }
 
   /** Counts a refusal; also of what never came as far as `push`. */
@@ -109,13 +160,18 @@ export class Acceptor {
     return error;
   }
 
-  async #several(users: readonly UserId[], request: PushRequest, scope: string): Promise<SeveralAccepted> {
+  async #several(
+    users: readonly UserId[],
+    request: PushRequest,
+    scope: string,
+    marks: Marks | undefined,
+  ): Promise<SeveralAccepted> {
     const ids = new Map<UserId, MessageId | undefined>();
     const errors = new Map<UserId, ErrorCode>();
     let failure: ImgoError | undefined;
     const one = async (user: UserId) => {
       try {
-        ids.set(user, await this.#accept(userLog(user), request, scope, same));
+        ids.set(user, await this.#accept(userLog(user), request, scope, marks, same));
       } catch (thrown) {
         const error = asImgoError(thrown);
         errors.set(user, error.code);
@@ -126,23 +182,61 @@ export class Acceptor {
     await Promise.all(users.map(one));
     if (ids.size === 0 && failure !== undefined) throw new NoneAccepted(failure.code, failure, errors);
     this.counters.accepted[request.ttlMs === 0 ? 'ephemeral' : 'users'] += ids.size;
-    return { kind: 'several', ids, errors };
+    return { kind: 'several', ids, errors, trace: request.trace === true ? marks?.mark : undefined };
   }
 
   /** One record to the queue. `answer` makes the result of its id, undefined for what is not stored. */
-  #accept<T>(log: LogName, request: PushRequest, scope: string, answer: (id: MessageId | undefined) => T): Promise<T> {
+  #accept<T>(
+    log: LogName,
+    request: PushRequest,
+    scope: string,
+    marks: Marks | undefined,
+    answer: (id: MessageId | undefined) => T,
+  ): Promise<T> {
     if (this.#failure !== undefined) return Promise.reject(this.refused(this.#failure));
-    if (request.ttlMs !== 0) return this.#within(this.#queue.accept(this.#record(log, request, scope)), answer);
+    if (request.ttlMs !== 0) {
+      const record = this.#record(log, request, scope);
+      if (marks === undefined) return this.#within(this.#queue.accept(record), record, answer);
+      const accepted = this.#queue.accept({ ...record, trace: marks.mark });
+      return this.#within(this.#noted(accepted, record, marks), record, answer);
+    }
     if (request.idempotencyKey !== undefined) {
       const detail = 'what is never stored cannot have an idempotency key';
       return Promise.reject(this.refused(new ImgoError('invalid_request', { detail })));
     }
     const { payload, operation } = request;
-    const record = { log, payload, acceptedAt: this.#clock.now(), ephemeral: true } as const;
-    return this.#within(
-      this.#queue.acceptEphemeral(operation === undefined ? record : { ...record, operation }).then(nothing),
-      answer,
-    );
+    const record: EphemeralRecord = {
+      log,
+      payload,
+      acceptedAt: this.#clock.now(),
+      ephemeral: true,
+      ...(operation === undefined ? {} : { operation }),
+      ...(marks === undefined ? {} : { trace: marks.mark }),
+    };
+    const accepted = this.#queue.acceptEphemeral(record).then(nothing);
+    return this.#within(marks === undefined ? accepted : this.#noted(accepted, record, marks), record, answer);
+  }
+
+  /** The same outcome; accepting is noted. */
+  #noted<T extends Accepted | undefined>(
+    work: Promise<T>,
+    record: PushRecord | EphemeralRecord,
+    marks: Marks,
+  ): Promise<T> {
+    const since = this.#clock.monotonic();
+    return work.then((accepted) => {
+      const { log, payload, acceptedAt, operation } = record;
+      const step = {
+        step: 'accepted',
+        ms: this.#clock.monotonic() - since,
+        bytes: payload.byteLength,
+        ttlMs: 'ephemeral' in record ? 0 : record.expiresAt - acceptedAt,
+        ...(operation === undefined ? {} : { operation }),
+        ...(accepted?.duplicate === true ? { duplicate: true } : {}),
+      } as const;
+      this.#traces?.note({ log, id: accepted?.id, ...marks }, step, acceptedAt);
+      return accepted;
+    });
   }
 
   #record(log: LogName, request: PushRequest, scope: string): PushRecord {
@@ -165,7 +259,11 @@ export class Acceptor {
   }
 
   /** The outcome in time, or `outcome_unknown`; refusals are counted. One timer for all, one promise each. */
-  #within<T>(work: Promise<Accepted | undefined>, answer: (id: MessageId | undefined) => T): Promise<T> {
+  #within<T>(
+    work: Promise<Accepted | undefined>,
+    { log, payload: { byteLength: bytes } }: Pick<PushRecord, 'log' | 'payload'>,
+    answer: (id: MessageId | undefined) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const since = this.#clock.monotonic();
       const pending: Pending = { until: since + this.#options.acceptDeadlineMs, reject };
@@ -174,7 +272,9 @@ export class Acceptor {
         (accepted) => {
           // Too late: it was told to be unknown already.
           if (!this.#pending.delete(pending)) return;
-          this.#took(this.#clock.monotonic() - since);
+          const now = this.#clock.monotonic();
+          this.latency.add(now - since, now);
+          if (this.#hub !== undefined && this.#hub.wants !== 0) this.#hub.accepted(log, accepted?.id, bytes);
           resolve(answer(accepted?.id));
         },
         (error: unknown) => {
@@ -182,13 +282,6 @@ export class Acceptor {
         },
       );
     });
-  }
-
-  #took(ms: number): void {
-    let index = 0;
-    while (index < LATENCY_BOUNDS_MS.length && ms > (LATENCY_BOUNDS_MS[index] as number)) index++;
-    this.latency.counts[index] = (this.latency.counts[index] ?? 0) + 1;
-    this.latency.sumMs += ms;
   }
 
   #expire(): void {
@@ -220,12 +313,13 @@ function idempotencyOf(request: PushRequest, scope: string): Idempotency {
 
 /** `{"log","id"}` or `{"ids","errors"}`, as JSON without its closing brace: what waits may add its part. */
 export function answerHead(answer: OneAccepted | SeveralAccepted): string {
+  const trace = answer.trace === undefined ? '' : `,"trace":"${answer.trace}"`;
   if (answer.kind === 'one') {
     const id = answer.id === undefined ? 'null' : `"${formatId(answer.id)}"`;
-    return `{"log":${JSON.stringify(answer.log)},"id":${id}`;
+    return `{"log":${JSON.stringify(answer.log)},"id":${id}${trace}`;
   }
   const ids = [...answer.ids].map(
     ([user, id]) => `${JSON.stringify(user)}:${id === undefined ? 'null' : `"${formatId(id)}"`}`,
   );
-  return `{"ids":{${ids.join(',')}},"errors":${JSON.stringify(Object.fromEntries(answer.errors))}`;
+  return `{"ids":{${ids.join(',')}},"errors":${JSON.stringify(Object.fromEntries(answer.errors))}${trace}`;
 }

@@ -12,11 +12,13 @@ import { sameHash, secretHash } from './secrets.js';
 export interface Caller {
   /** '' without keys. Idempotency keys of different callers never collide. */
   readonly keyId: string;
+  /** What the key is called; '' without keys. */
+  readonly keyName: string;
   readonly scopes: readonly Scope[];
 }
 
 /** Nobody in particular, who may do everything: development, and the keyless listener. */
-export const KEYLESS: Caller = { keyId: '', scopes: ['admin'] };
+export const KEYLESS: Caller = { keyId: '', keyName: '', scopes: ['admin'] };
 
 export interface AccessOptions {
   readonly credentials: Credentials;
@@ -96,7 +98,7 @@ export class Access {
     if (!key.scopes.includes(needed) && !key.scopes.includes('admin')) {
       throw new ImgoError('scope_missing', { scopes: key.scopes.join(', '), needed, scope: needed });
     }
-    return { keyId: key.id, scopes: key.scopes };
+    return { keyId: key.id, keyName: key.name, scopes: key.scopes };
   }
 
   #originAllowed(origin: string, host: string | undefined): boolean {
@@ -114,7 +116,8 @@ function hostOfOrigin(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host.toLowerCase() : undefined;
 }
 
-function secretOf(header: string | undefined): string | undefined {
+/** The key or token of a request. */
+export function secretOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const [scheme = '', value = ''] = header.split(' ', 2);
   if (/^bearer$/i.test(scheme) && value !== '') return value;

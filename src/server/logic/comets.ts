@@ -17,7 +17,7 @@ export interface RoomHolder {
 /** Of every live comet that answers, by node. */
 export async function allStats(parts: CometParts): Promise<ReadonlyMap<NodeId, CometStats>> {
   const comets = await parts.registry.comets();
-  const answers = await Promise.all(comets.map(({ node }) => ask(parts, node, (comet) => comet.stats())));
+  const answers = await Promise.all(comets.map(({ node }) => askComet(parts, node, (comet) => comet.stats())));
   return new Map(
     answers.flatMap((stats, index) => {
       const node = comets[index]?.node;
@@ -29,13 +29,8 @@ export async function allStats(parts: CometParts): Promise<ReadonlyMap<NodeId, C
 /** A live session, wherever it is. */
 export async function findSession(parts: CometParts, session: SessionId): Promise<SessionInfo | undefined> {
   const comets = await parts.registry.comets();
-  const found = await Promise.all(comets.map(({ node }) => ask(parts, node, (comet) => comet.session(session))));
+  const found = await Promise.all(comets.map(({ node }) => askComet(parts, node, (comet) => comet.session(session))));
   return found.find((info) => info !== undefined);
-}
-
-/** The same of a session whose comet is known. */
-export function sessionOn(parts: CometParts, node: NodeId, session: SessionId): Promise<SessionInfo | undefined> {
-  return ask(parts, node, (comet) => comet.session(session));
 }
 
 /** Which comets have members of these rooms, and how many; in the order asked. */
@@ -48,7 +43,7 @@ export async function roomHolders(
     rooms.map(async (room, index) => {
       const holders = (comets[index] ?? []).map(async ({ node }) => ({
         node,
-        members: (await ask(parts, node, (comet) => comet.members(room))) ?? 0,
+        members: (await askComet(parts, node, (comet) => comet.members(room))) ?? 0,
       }));
       return Promise.all(holders);
     }),
@@ -73,7 +68,8 @@ export async function membersByRoom(parts: CometParts): Promise<ReadonlyMap<stri
   return counts;
 }
 
-async function ask<T>(
+/** The answer of one comet, or undefined: it has no link, fails, or takes longer than `confirmMs`. */
+export async function askComet<T>(
   parts: CometParts,
   node: NodeId,
   question: (comet: CometService) => Promise<T>,

@@ -5,10 +5,17 @@ import type { AddressInfo } from 'node:net';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { ImgoError } from '../../protocol/errors.js';
+import type { AlertCount } from '../observe/alarm.js';
+import type { EventHub } from '../observe/hub.js';
+import type { LatencyFigures } from '../observe/latency.js';
+import type { PushFigures } from '../observe/metrics.js';
+import type { MetricsPage } from '../observe/metrics-page.js';
+import type { WatchedNode } from '../observe/stream.js';
 import type { NodeRecord } from '../router/registry.js';
-import type { DrainOrder, NodeReport } from '../rpc/services.js';
+import type { DrainOrder, NodeReport, NodeService } from '../rpc/services.js';
 import { type AcceptCounters, Acceptor } from './accept.js';
 import { Access, KEYLESS } from './access.js';
+import { ClusterWatch } from './cluster-watch.js';
 import { registerGoim } from './legacy-goim.js';
 import { registerImgo } from './legacy-imgo.js';
 import type { GoimNodes, LogicLogger, PushParts } from './options.js';
@@ -16,17 +23,24 @@ import { logDefect, problemText, sendProblem, toImgoError } from './problem.js';
 import { registerBatch } from './routes/batch.js';
 import { registerCluster } from './routes/cluster.js';
 import { registerDrain } from './routes/drain.js';
+import { registerDryRun } from './routes/dry-run.js';
+import { registerEvents } from './routes/events.js';
 import { registerKeys } from './routes/keys.js';
 import { registerLogs } from './routes/logs.js';
+import { registerMessages } from './routes/messages.js';
+import { registerPage } from './routes/page.js';
 import { registerProbes } from './routes/probes.js';
 import { registerPush } from './routes/push.js';
 import type { RouteContext } from './routes/route.js';
 import { registerKicks, registerSessions } from './routes/sessions.js';
 import { registerTokens } from './routes/tokens.js';
+import { registerTop } from './routes/top.js';
+import { registerTraces } from './routes/trace.js';
 import { compileSerializer, compileValidator, describeApi } from './schemas.js';
 import type { Logic } from './sessions.js';
 import { SlowBodies } from './slow-bodies.js';
 import { Tokens } from './tokens.js';
+import type { TryItParts } from './try-it.js';
 
 /** Where to listen. Port 0: any free one. */
 export interface HttpListener {
@@ -45,16 +59,26 @@ export interface LogicHttpOptions extends PushParts {
   readonly development: boolean;
   /** `listen.origins`. */
   readonly origins: readonly string[];
-  /** Counters of the job in this process, for /metrics. */
-  readonly job?: () => Readonly<Record<string, number>>;
+  /** What /metrics answers. */
+  readonly metrics: MetricsPage;
   /** Where goim's clients connect, for `/goim/nodes/weighted`; asked for with each call. */
   readonly goimNodes?: () => GoimNodes | undefined;
   /** How a comet is emptied where the caller does not say; as in [drain]. */
   readonly drain: DrainOrder;
   /** What these nodes say of themselves, in their order; undefined: no answer. */
   readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
+  /** Where events of this process go. */
+  readonly hub?: EventHub;
+  /** Nodes whose events can be had, as they are now. */
+  readonly watched: () => Promise<readonly WatchedNode[]>;
+  /** What this process says of itself, where it may be no node of its own: the parent of workers. */
+  readonly self?: () => NodeReport;
+  /** What a node of another process offers logics; undefined: there is no link to it. */
+  readonly nodeFor?: ((node: NodeRecord) => NodeService | undefined) | undefined;
   /** Codes of what keeps this process from its work. */
   readonly problems?: () => readonly string[];
+  /** The page at /; undefined: there is none. */
+  readonly tryIt?: TryItParts | undefined;
   /** Connections at a time; more are closed at once. */
   readonly maxConnections?: number;
 }
@@ -67,7 +91,11 @@ export interface LogicHttp {
   /** Takes nothing new, ends waits and batches, answers what was accepted, closes; within a few seconds. */
   stop(): Promise<void>;
   /** What was pushed through it. */
-  readonly push: AcceptCounters;
+  readonly push: () => AcceptCounters & { readonly took: LatencyFigures };
+  /** The same for /metrics, with what HTTP itself counts. */
+  figures(): PushFigures;
+  /** How many subjects each alert holds for, 0 included. */
+  alerts(): readonly AlertCount[];
   /** For tests: the native instance. */
   readonly app: FastifyInstance;
 }
@@ -77,6 +105,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const access = new Access(options);
   const stopped = new AbortController();
   const slowBodies = new SlowBodies(options.clock, options.options.bodyMs);
+  const cluster = new ClusterWatch(options);
   const context: RouteContext = {
     ...options,
     acceptor,
@@ -84,6 +113,7 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
     tokens: new Tokens(options),
     connections: { refused: 0 },
     slowBodies,
+    cluster,
     stopped: stopped.signal,
   };
   const app = createApp(options, context, registerNative);
@@ -91,13 +121,22 @@ export function createLogicHttp(options: LogicHttpOptions): LogicHttp {
   const close = async () => {
     await Promise.all([app.close(), legacy?.close()]);
     acceptor.stop();
+    cluster.stop();
   };
   return {
     app,
-    push: acceptor.counters,
+    push: () => ({ ...acceptor.counters, took: acceptor.latency.figures(options.clock.monotonic()) }),
+    figures: () => ({
+      ...acceptor.counters,
+      acceptance: acceptor.acceptance,
+      refusedConnections: context.connections.refused,
+      slowBodies: slowBodies.cut,
+    }),
+    alerts: () => cluster.alertCounts,
     async listen() {
       try {
         await app.listen({ host: options.http.host, port: options.http.port });
+        cluster.start();
         if (legacy !== undefined && options.legacyHttp !== undefined) {
           await legacy.listen({ host: options.legacyHttp.host, port: options.legacyHttp.port });
           options.log.warn(
@@ -139,9 +178,15 @@ function registerNative(app: FastifyInstance, context: RouteContext): void {
     registerSessions,
     registerKicks,
     registerLogs,
+    registerMessages,
+    registerTraces,
+    registerDryRun,
     registerCluster,
+    registerTop,
     registerDrain,
+    registerEvents,
     registerProbes,
+    registerPage,
   ]) {
     app.register(async (scope) => register(scope, context));
   }

@@ -2,6 +2,8 @@
 
 import type { NodeId, RoomId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
+import { type AlertThresholds, alertDefaults } from '../observe/facts.js';
+import type { TraceStore } from '../observe/traces.js';
 import type { Queue } from '../queue/queue.js';
 import type { Registry } from '../router/registry.js';
 import type { CometService } from '../rpc/services.js';
@@ -39,6 +41,20 @@ export interface LogicOptions {
   readonly maxWaitMs: number;
   /** How long a comet may take to confirm a disconnect before its lease is asked about again. */
   readonly confirmMs: number;
+  /** `observe.payloads`: admin keys may see what messages say. */
+  readonly payloadsShown: boolean;
+  /** [alerts]. */
+  readonly alerts: AlertThresholds;
+  /** `observe.trace_sample`: the share of pushes that are traced without being asked to. */
+  readonly traceSample: number;
+  /** What a user's log keeps, and a room's: `delivery.keep` and `rooms.keep`. */
+  readonly keep: { readonly user: LogBounds; readonly room: LogBounds };
+}
+
+/** Above either the oldest goes. */
+export interface LogBounds {
+  readonly messages: number;
+  readonly bytes: number;
 }
 
 /** The defaults of the settings, and bounds that have none. */
@@ -58,6 +74,10 @@ export const logicDefaults: LogicOptions = {
   acceptDeadlineMs: 10_000,
   maxWaitMs: 60_000,
   confirmMs: 1_000,
+  payloadsShown: false,
+  alerts: alertDefaults,
+  traceSample: 0,
+  keep: { user: { messages: 1_000, bytes: 1024 * 1024 }, room: { messages: 1_000, bytes: 1024 * 1024 } },
 };
 
 /** What logic works with. `cometFor`: the comet of that node, or undefined when no link to it exists. */
@@ -68,6 +88,8 @@ export interface LogicParts {
   readonly clock: Clock;
   readonly options: LogicOptions;
   readonly cometFor: (node: NodeId) => CometService | undefined;
+  /** Where steps of messages that are traced are noted. */
+  readonly traces?: TraceStore | undefined;
 }
 
 /** The same with the queue: what pushing needs. */

@@ -3,6 +3,7 @@
 
 import { ImgoError } from '../../protocol/errors.js';
 import { type RoomId, roomId, type UserId, userId } from '../../protocol/ids.js';
+import type { TraceParent } from '../observe/trace-parent.js';
 import { parseDuration } from '../units.js';
 import { JsonScanner } from './json-scan.js';
 
@@ -23,6 +24,10 @@ export interface PushRequest {
   /** goim's; undefined is 5. */
   readonly operation: number | undefined;
   readonly idempotencyKey: string | undefined;
+  /** What becomes of it is noted, step by step. */
+  readonly trace?: boolean;
+  /** The caller's span, where spans are sent somewhere. */
+  readonly parent?: TraceParent | undefined;
 }
 
 /** Limits that a body is held to. */
@@ -33,12 +38,12 @@ export interface PushLimits {
 
 const scanner = new JsonScanner();
 const ALL: Target = { kind: 'all' };
-const FIELDS = ['to', 'message', 'base64', 'ttl', 'idempotencyKey'];
+const FIELDS = ['to', 'message', 'base64', 'ttl', 'idempotencyKey', 'trace'];
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const KEY = /^[\x21-\x7e]{1,128}$/;
 
 /**
- * Reads `{"to":…,"message":…|"base64":…,"ttl"?,"idempotencyKey"?}`. `payload` is a view of `body`.
+ * Reads `{"to":…,"message":…|"base64":…,"ttl"?,"idempotencyKey"?,"trace"?}`. `payload` is a view of `body`.
  * @throws ImgoError invalid_json, json_too_deep, invalid_request, unknown_field, invalid_target, invalid_user,
  * invalid_room, too_many_targets, invalid_ttl, idempotency_key_invalid, payload_too_large
  */
@@ -49,6 +54,7 @@ export function readPush(body: Buffer, limits: PushLimits): PushRequest {
   let ttlMs: number | undefined;
   let hasTtl = false;
   let idempotencyKey: string | undefined;
+  let trace: boolean | undefined;
   scanner.start(body);
   try {
     if (!scanner.takeObject()) invalid('the body must be a JSON object');
@@ -74,6 +80,9 @@ export function readPush(body: Buffer, limits: PushLimits): PushRequest {
       } else if (key === 'idempotencyKey') {
         if (idempotencyKey !== undefined) twice(key);
         idempotencyKey = idempotencyKeyOf(scanner.string() ?? invalid('idempotencyKey must be a string'));
+      } else if (key === 'trace') {
+        if (trace !== undefined) twice(key);
+        trace = readBoolean(key);
       } else unknownField(key);
     }
     scanner.finish();
@@ -84,7 +93,7 @@ export function readPush(body: Buffer, limits: PushLimits): PushRequest {
   if ((message === undefined) === (base64 === undefined)) invalid('give either "message" or "base64"');
   const payload = message ?? decodeBase64(base64 as string);
   checkPayload(payload, limits.payloadBytes);
-  return { target, payload, ttlMs, operation: undefined, idempotencyKey };
+  return { target, payload, ttlMs, operation: undefined, idempotencyKey, trace: trace === true };
 }
 
 /** @throws ImgoError payload_too_large */
@@ -197,6 +206,15 @@ function readUsers(limit: number): readonly UserId[] {
   if (users.size === 0) throw new ImgoError('invalid_target');
   if (users.size > limit) throw new ImgoError('too_many_targets', { count: users.size, limit });
   return [...users];
+}
+
+function readBoolean(key: string): boolean {
+  scanner.peek();
+  const from = scanner.at;
+  scanner.skipValue(1);
+  const text = scanner.textOf(from);
+  if (text !== 'true' && text !== 'false') invalid(`${key} must be true or false`);
+  return text === 'true';
 }
 
 function readTtl(): number {

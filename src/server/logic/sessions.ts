@@ -17,6 +17,7 @@ import {
   ZERO_ID,
 } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
+import type { TraceStore } from '../observe/traces.js';
 import type {
   ClusterService,
   CometIdentity,
@@ -139,7 +140,9 @@ class LogicSessions implements Logic {
   }
 
   read(log: LogName, after: MessageId, limit: ReadLimit): Promise<ReadResult> {
-    return this.#parts.buckets.read(log, after, limit);
+    const { buckets, traces } = this.#parts;
+    const read = buckets.read(log, after, limit);
+    return traces?.any === true ? read.then((result) => withMarks(traces, log, after, result)) : read;
   }
 
   async progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void> {
@@ -311,6 +314,14 @@ function deviceKey(token: TokenRecord | undefined, stated: DeviceId | undefined)
   if (token?.device !== undefined) return token.device;
   if (stated === undefined || token === undefined) return ANONYMOUS;
   return `~${token.id}/${stated}` as DeviceId;
+}
+
+/** The comet learns which of what it reads is traced: it may not have been told of it. */
+function withMarks(traces: TraceStore, log: LogName, after: MessageId, result: ReadResult): ReadResult {
+  const traced = traces
+    .within(log, after, result.readTo)
+    .flatMap(({ id, mark }) => (id === undefined ? [] : { id, mark }));
+  return traced.length === 0 ? result : { ...result, traced };
 }
 
 const ID_BYTES = 12;

@@ -1,4 +1,5 @@
 /** Which methods each service has over a link: what is not here cannot be asked for from another process. */
+import type { WatchService } from '../observe/hub.js';
 import type { Registry } from '../router/registry.js';
 import type { ClusterService, CometService, LogicService, NodeService } from './services.js';
 
@@ -19,13 +20,26 @@ export const SERVICE_CALLS = {
     'revalidate',
     'reregister',
   ],
-  comet: ['notify', 'disconnect', 'resync', 'session', 'members', 'stats', 'drain'],
+  comet: [
+    'notify',
+    'disconnect',
+    'resync',
+    'session',
+    'sessionsOf',
+    'members',
+    'sessionPage',
+    'stats',
+    'drain',
+    'trace',
+  ],
   cluster: ['welcome', 'abandon'],
-  node: ['report'],
+  events: ['watch', 'unwatch'],
+  node: ['report', 'trace'],
 } as const satisfies {
   readonly lease: readonly (keyof LeaseService)[];
   readonly logic: readonly (keyof LogicService)[];
   readonly comet: readonly (keyof CometService)[];
   readonly cluster: readonly (keyof ClusterService)[];
   readonly node: readonly (keyof NodeService)[];
+  readonly events: readonly (keyof WatchService)[];
 };

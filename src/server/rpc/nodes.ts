@@ -1,6 +1,7 @@
 /** Links to other nodes, for jobs and logics that call them: one a node and incarnation, dialled when it is needed. */
 import type { NodeId } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
+import type { WatchService } from '../observe/hub.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { Peer } from './admission.js';
 import { SERVICE_CALLS } from './calls.js';
@@ -26,6 +27,7 @@ interface Linked {
   readonly link: DialledLink;
   readonly comet: CometService;
   readonly node: NodeService;
+  readonly events: WatchService;
 }
 
 const LOOK_MS = 500;
@@ -100,6 +102,11 @@ export class NodeLinks {
     return this.#link(record).node;
   }
 
+  /** Its events. */
+  events(record: NodeRecord): WatchService {
+    return this.#link(record).events;
+  }
+
   /** Asks the registry now. Never rejects: what was known stays. */
   look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
@@ -152,6 +159,7 @@ export class NodeLinks {
       link,
       comet: twin<CometService, keyof CometService>('comet', SERVICE_CALLS.comet, call),
       node: twin<NodeService, keyof NodeService>('node', SERVICE_CALLS.node, call),
+      events: twin<WatchService, keyof WatchService>('events', SERVICE_CALLS.events, call),
     };
     this.#linked.set(node, linked);
     return linked;

@@ -6,6 +6,10 @@
 import type { Dialect, Transport } from '../../protocol/dialect.js';
 import type { DisconnectName } from '../../protocol/disconnect.js';
 import type { DeviceId, LogName, MessageId, NodeId, RoomId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
+import type { LatencyFigures } from '../observe/latency.js';
+import type { ProcessUse } from '../observe/process.js';
+import type { NodeTrace } from '../observe/steps.js';
+import type { TraceSink } from '../observe/traces.js';
 import type { QueueStats } from '../queue/queue.js';
 import type { DeviceKey, ReadLimit, ReadResult, SessionRecord } from '../store/buckets.js';
 
@@ -113,11 +117,20 @@ export interface Welcome {
 /** Every node, for logics that show it. */
 export interface NodeService {
   report(): Promise<NodeReport>;
+  /** What it has noted of a message; `key`: its id, or `t-MARK`. */
+  trace(log: LogName, key: string): Promise<NodeTrace | undefined>;
 }
 
-/** What a node says of itself. Which parts it has depends on its roles. */
+/** What a node says of itself. Which parts it has depends on its roles, and on its version. */
 export interface NodeReport {
   readonly node: NodeId;
+  /** Its wall clock, ms. */
+  readonly at?: number;
+  readonly process?: ProcessUse;
+  /** Event loop delay over the last ten seconds, ms. */
+  readonly loopP99Ms?: number;
+  /** When the certificate of its links ends, wall ms; undefined: it has none. */
+  readonly certificateEndsAt?: number;
   /** Codes of what keeps it from its work: `registry`, `store_failed`, `queue`, … */
   readonly problems: readonly string[];
   readonly rssBytes: number;
@@ -126,6 +139,8 @@ export interface NodeReport {
   readonly push?: {
     readonly accepted: Readonly<Record<string, number>>;
     readonly refused: Readonly<Record<string, number>>;
+    /** From a valid push to its acceptance. */
+    readonly took?: LatencyFigures;
   };
   /** What waits, as the job sees it. */
   readonly queue?: QueueStats;
@@ -151,6 +166,8 @@ export interface Notification {
   readonly ephemeral: boolean;
   /** Ephemeral, and only for this session whatever it reads (goim's push by key); `log` says nothing then. */
   readonly session?: SessionId;
+  /** The message is traced under this mark. */
+  readonly trace?: string;
 }
 
 export interface SessionInfo extends SessionRecord {
@@ -176,8 +193,15 @@ export interface CometService {
   /** Re-read heads of everything this comet serves, in paced batches. */
   resync(): Promise<void>;
   session(session: SessionId): Promise<SessionInfo | undefined>;
+  /** Of many at once, in the order asked. */
+  sessionsOf(sessions: readonly SessionId[]): Promise<readonly (SessionInfo | undefined)[]>;
+  /** Its sessions by id, after `after`: members of the room, or all. */
+  sessionPage(room: RoomId | undefined, after: SessionId | undefined, limit: number): Promise<readonly SessionInfo[]>;
+  /** What it has noted of a message; `key`: its id, or `t-MARK`. */
+  trace(log: LogName, key: string): Promise<NodeTrace | undefined>;
   members(room: RoomId): Promise<number>;
-  stats(): Promise<CometStats>;
+  /** Without a request: all topics and no sessions. */
+  stats(request?: StatsRequest): Promise<CometStats>;
   /** Takes no new connections and sends away those that there are; undefined: takes connections again. */
   drain(order: DrainOrder | undefined): Promise<void>;
 }
@@ -188,6 +212,22 @@ export interface DrainOrder {
   /** When native clients are to be back. */
   readonly reconnect: { readonly minMs: number; readonly maxMs: number };
 }
+
+/** Which topics and sessions stand in a comet's answer, so that it is small whatever a comet has. */
+export interface StatsRequest {
+  /** At most so many topics. */
+  readonly topics: number;
+  readonly topicOrder: TopicOrder;
+  /** At most so many sessions, the slowest; 0 costs nothing. */
+  readonly sessions: number;
+  /** Only this room. */
+  readonly room?: string;
+  /** Only rooms, and users or sessions, with this in their names. */
+  readonly search?: string;
+}
+
+/** What the first topics of an answer have the most of. `rate`: messages a second; `lag`: members that lag. */
+export type TopicOrder = 'members' | 'rate' | 'sweep' | 'lag';
 
 export interface CometStats {
   readonly node: NodeId;
@@ -202,8 +242,27 @@ export interface CometStats {
   readonly reasons: Readonly<Record<string, number>>;
   readonly rssBytes: number;
   readonly cpuSeconds: number;
-  /** Event loop delay, ms. */
+  /** Event loop delay over the last ten seconds, ms. */
   readonly loopP99Ms: number;
+
+  // A comet of an earlier version has none of these.
+
+  /** Its wall clock, ms. */
+  readonly at?: number;
+  /** How many topics there are. */
+  readonly topicCount?: number;
+  /** The topic whose sweeps fill its window, or its ring, the most. */
+  readonly busiest?: TopicStats;
+  /** Sessions whose sockets have taken nothing for a second. */
+  readonly lagging?: number;
+  readonly slowest?: readonly SlowSession[];
+  readonly process?: ProcessUse;
+  /** The most connections at the moment, and what bounds them. */
+  readonly capacity?: { readonly most: number; readonly by: 'max_conns' | 'fd_limit' };
+  /** From a message's acceptance to the socket, by samples: one delivery in 64. */
+  readonly took?: LatencyFigures;
+  /** What became of its spans, monotonic; where they are sent somewhere. */
+  readonly spans?: TraceSink['counters'];
 }
 
 export interface TopicStats {
@@ -211,6 +270,39 @@ export interface TopicStats {
   readonly members: number;
   readonly lagging: number;
   readonly windowMs: number;
+  /** The last sweep, or the running one where that takes longer already. */
   readonly sweepMs: number;
   readonly ringBytes: number;
+
+  // A comet of an earlier version has none of these.
+
+  /** Monotonic: messages that came, and what members were given. */
+  readonly messages?: number;
+  readonly deliveries?: number;
+  /** Monotonic: gaps of members that lagged. */
+  readonly gaps?: number;
+  /** Messages a second, over the last seconds. */
+  readonly perSecond?: number;
+  /** For how long its ring holds messages at their present rate, ms; undefined: longer than can be told. */
+  readonly ringMs?: number;
+}
+
+/** A session and how far it is behind. */
+export interface SlowSession {
+  readonly session: SessionId;
+  readonly user: UserId | undefined;
+  readonly dialect: Dialect;
+  readonly transport: Transport;
+  /** Wall ms. */
+  readonly since: number;
+  /** Where it is the furthest behind. */
+  readonly log: LogName | undefined;
+  /** Given to its socket up to here, of what there is up to `head`. */
+  readonly cursor: MessageId;
+  readonly head: MessageId;
+  readonly lagBytes: number;
+  /** For how long its socket has taken nothing; 0: it takes what comes. */
+  readonly heldMs: number;
+  /** At this rate it loses messages, or is closed, in so many ms; undefined: it does not. */
+  readonly gapInMs: number | undefined;
 }

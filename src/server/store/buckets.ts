@@ -27,6 +27,8 @@ export interface PushRecord {
   /** Wall ms; engines cap it by their own retention. */
   readonly expiresAt: number;
   readonly idempotency?: Idempotency;
+  /** The message is traced under this mark (observe/traces.ts). Stores do not keep it. */
+  readonly trace?: string;
 }
 
 export interface Idempotency {
@@ -165,6 +167,8 @@ export interface ReadResult {
   readonly head: MessageId;
   /** Everything up to here is in `items` (or was read before). Equal to head when nothing more is there. */
   readonly readTo: MessageId;
+  /** Of the items those that are traced, as far as whoever read them knows. */
+  readonly traced?: readonly { readonly id: MessageId; readonly mark: string }[];
 }
 
 export interface ReadLimit {
@@ -216,6 +220,8 @@ export interface StoreHealth {
   /** What failed, where there is more to say than `store_failed`: the store is outside, and may come back. */
   readonly failure?: ImgoError | undefined;
   readonly freeBytes?: number;
+  /** It is disk that these bytes are of, not memory. */
+  readonly onDisk?: true;
   readonly usedBytes: number;
   /** Counters by name, monotonic: trimmed_acknowledged, trimmed_expired, trimmed_cap, devices_forgotten, … */
   readonly counters: Readonly<Record<string, number>>;

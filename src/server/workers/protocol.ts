@@ -4,6 +4,7 @@
  */
 import type { CometAddresses } from '../comet/listeners.js';
 import type { CometOptions } from '../comet/options.js';
+import type { OtlpSettings } from '../observe/otlp-settings.js';
 import { SERVICE_CALLS } from '../rpc/calls.js';
 import type { LinkOptions } from '../rpc/link.js';
 
@@ -12,6 +13,8 @@ export interface WorkerOrders {
   readonly options: CometOptions;
   readonly version: string;
   readonly renewMs: number;
+  /** Where spans go; undefined: nowhere. */
+  readonly otlp?: OtlpSettings | undefined;
 }
 
 /** What a parent offers its workers beside logic and the registry. */
@@ -42,6 +45,7 @@ export const CALLS = {
   lease: SERVICE_CALLS.lease,
   logic: SERVICE_CALLS.logic,
   comet: SERVICE_CALLS.comet,
+  events: SERVICE_CALLS.events,
 } as const satisfies {
   readonly parent: readonly (keyof ParentService)[];
   readonly worker: readonly (keyof WorkerService)[];

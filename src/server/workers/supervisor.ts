@@ -14,6 +14,7 @@ import { ImgoError } from '../../protocol/errors.js';
 import type { NodeId } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import type { CometAddresses } from '../comet/listeners.js';
+import type { WatchService } from '../observe/hub.js';
 import type { Registry } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import { Link } from '../rpc/link.js';
@@ -49,6 +50,7 @@ interface Worker {
   process: ChildProcess | undefined;
   link: Link | undefined;
   comet: CometService | undefined;
+  events: WatchService | undefined;
   control: WorkerService | undefined;
   incarnation: number;
   startedAt: number;
@@ -97,7 +99,7 @@ export class Supervisor {
     this.#server = createServer((socket) => this.#accept(socket));
     for (let at = 1; at <= options.count; at++) {
       const node = `${options.node}/${at}` as NodeId;
-      const none = { process: undefined, link: undefined, comet: undefined, control: undefined };
+      const none = { process: undefined, link: undefined, comet: undefined, events: undefined, control: undefined };
       this.#workers.set(node, { node, ...none, incarnation: 0, startedAt: 0 });
     }
   }
@@ -127,6 +129,16 @@ export class Supervisor {
   /** The comet of that worker, while a link to it exists. */
   cometFor(node: NodeId): CometService | undefined {
     return this.#workers.get(node)?.comet;
+  }
+
+  /** Comets of the workers that a link to exists of. */
+  all(): readonly CometService[] {
+    return [...this.#workers.values()].flatMap(({ comet }) => comet ?? []);
+  }
+
+  /** Events of that worker, likewise. */
+  eventsFor(node: NodeId): WatchService | undefined {
+    return this.#workers.get(node)?.events;
   }
 
   /** Graceful, all at once; who has not ended by then is killed. */
@@ -171,6 +183,7 @@ export class Supervisor {
     const call = (method: string, args: readonly unknown[]) => link.call(method, args);
     worker.link = link;
     worker.comet = twin<CometService, keyof CometService>('comet', CALLS.comet, call);
+    worker.events = twin<WatchService, keyof WatchService>('events', CALLS.events, call);
     worker.control = twin<WorkerService, keyof WorkerService>('worker', CALLS.worker, call);
     // Answers once it has joined.
     await worker.comet.stats().catch(() => {
@@ -193,7 +206,7 @@ export class Supervisor {
   #failed(worker: Worker, child: ChildProcess): ImgoError {
     worker.process = undefined;
     worker.link?.close();
-    worker.link = worker.comet = worker.control = undefined;
+    worker.link = worker.comet = worker.events = worker.control = undefined;
     child.kill('SIGKILL');
     return new ImgoError('internal', { detail: `worker ${worker.node} did not start` });
   }
@@ -203,7 +216,7 @@ export class Supervisor {
     if (worker.process !== child) return;
     const { registry, buckets, clock, log } = this.#options;
     worker.link?.close();
-    worker.process = worker.link = worker.comet = worker.control = undefined;
+    worker.process = worker.link = worker.comet = worker.events = worker.control = undefined;
     if (this.#stopping) return;
     try {
       await registry.leave({ node: worker.node, incarnation: worker.incarnation, holdsMs: 0 });

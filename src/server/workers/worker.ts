@@ -6,6 +6,9 @@ import { availableParallelism } from 'node:os';
 import type { NodeId } from '../../protocol/ids.js';
 import { pause, systemClock } from '../clock.js';
 import { type Comet, createComet } from '../comet/comet.js';
+import { EventHub } from '../observe/hub.js';
+import { openSpans } from '../observe/open-spans.js';
+import { TraceStore } from '../observe/traces.js';
 import type { LeaseService } from '../rpc/calls.js';
 import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
@@ -22,6 +25,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
   process.on('SIGINT', () => undefined);
   process.on('SIGHUP', () => undefined);
   const made = Promise.withResolvers<Comet>();
+  let endSpans: (() => Promise<void>) | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (timeoutMs: number): Promise<void> => {
     stopping ??= made.promise.then((comet) => comet.stop(timeoutMs));
@@ -39,6 +43,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
     },
     async stop(timeoutMs) {
       await stop(timeoutMs);
+      await endSpans?.();
       clock.soon(() => link.close());
     },
   };
@@ -52,6 +57,7 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
     ]),
   );
   const turns = times.turnMs > 0 ? new Turns(clock, times.turnMs) : undefined;
+  const hub = new EventHub(node, clock);
   const socket = connect(path);
   if (turns !== undefined) socket.on('data', () => turns.took());
   const link = new Link({
@@ -61,23 +67,29 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
     handler: serve([
       { name: 'worker', methods: CALLS.worker, service: self },
       { name: 'comet', methods: CALLS.comet, service: comet as unknown as CometService },
+      { name: 'events', methods: CALLS.events, service: hub },
     ]),
     ...times,
   });
   const call = (method: string, args: readonly unknown[]) => link.call(method, args);
   await link.hello;
   const parent = twin<ParentService, keyof ParentService>('parent', CALLS.parent, call);
-  const { options, version, renewMs } = await parent.orders();
+  const { options, version, renewMs, otlp } = await parent.orders();
+  const warn = (details: object, message: string) => void parent.warn(details, message).catch(() => undefined);
+  const traces = new TraceStore(clock, node);
+  endSpans = await openSpans(traces, otlp, { clock, version, warn });
   made.resolve(
     await createComet({
       options,
       logic: twin<LogicService, keyof LogicService>('logic', CALLS.logic, call),
       registry: twin<LeaseService, keyof LeaseService>('lease', CALLS.lease, call),
       clock,
-      log: { warn: (details, message) => void parent.warn(details, message).catch(() => undefined) },
+      log: { warn },
       node,
       version,
       renewMs,
+      hub,
+      traces,
       ...(turns === undefined ? {} : { turns }),
     }),
   );

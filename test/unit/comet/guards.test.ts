@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import { Op } from '../../../src/protocol/frame.js';
 import { type Clock, systemClock } from '../../../src/server/clock.js';
 import { Fence } from '../../../src/server/comet/fence.js';
-import { AddressLimits, ConnectionLimit, descriptorLimit, descriptorsInUse } from '../../../src/server/comet/limits.js';
+import { AddressLimits, ConnectionLimit } from '../../../src/server/comet/limits.js';
 import { hostAllowed, LOOPBACK_HOSTS, originAllowed } from '../../../src/server/comet/origins.js';
+import { descriptorLimit, descriptorsInUse } from '../../../src/server/observe/process.js';
 import { Live } from './live.js';
 import { HandClock } from './stage.js';
 

@@ -23,6 +23,7 @@ import { createJob } from '../../../src/server/job/job.js';
 import { type LogicOptions, logicDefaults } from '../../../src/server/logic/options.js';
 import { createLogicService, type Logic } from '../../../src/server/logic/sessions.js';
 import { Tokens } from '../../../src/server/logic/tokens.js';
+import { EventHub } from '../../../src/server/observe/hub.js';
 import { createEmbeddedQueue } from '../../../src/server/queue/embedded.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
 import type { Registry } from '../../../src/server/router/registry.js';
@@ -56,6 +57,7 @@ export class Live implements AsyncDisposable {
   readonly clients: (RawTcp | RawWs)[] = [];
   readonly warnings: string[] = [];
   comet!: Comet;
+  hub!: EventHub;
   buckets!: Buckets;
   credentials!: Credentials;
   logic!: Logic;
@@ -85,6 +87,7 @@ export class Live implements AsyncDisposable {
     const registry = options.registry?.(made) ?? made;
     const node = 'c-1' as NodeId;
     const cometFor = (asked: NodeId) => (asked === node ? live.comet.service : undefined);
+    live.hub = new EventHub(node, clock);
     const logicOptions = { ...logicDefaults, roomsJoin: 'open' as const, ...options.logic };
     const parts = { buckets, credentials, registry, clock, options: logicOptions, cometFor };
     const logic = createLogicService(parts);
@@ -94,6 +97,7 @@ export class Live implements AsyncDisposable {
       buckets,
       registry,
       clock,
+      hub: live.hub,
       cometFor: (record) => cometFor(record.node) as NonNullable<ReturnType<typeof cometFor>>,
     });
     const base = cometDefaults;
@@ -111,6 +115,7 @@ export class Live implements AsyncDisposable {
       node,
       version: 'test',
       renewMs: options.renewMs ?? 1_000,
+      hub: live.hub,
     });
     await live.comet.listen();
     const consuming = new AbortController();

@@ -39,6 +39,7 @@ const CALLS: readonly (readonly [Scope, string, string, string | undefined])[] =
     ['read', 'GET', '/v1/rooms'],
     ['read', 'GET', '/v1/nodes'],
     ['read', 'GET', '/v1/stats'],
+    ['read', 'GET', '/v1/top'],
     ['read', 'GET', '/metrics'],
     ['admin', 'DELETE', '/v1/users/1/sessions'],
     ['push', 'POST', '/1/push?uid=1', '{}'],

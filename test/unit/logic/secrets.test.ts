@@ -82,14 +82,14 @@ test('metrics have names by the rules and bounded labels', async () => {
   for (const line of [
     'imgo_push_accepted_total{target="user"} 1',
     'imgo_push_refused_total{code="invalid_request"} 1',
-    'imgo_queue_waiting 0',
+    'imgo_queue_waiting_messages 0',
     'imgo_store_writable 1',
-    'imgo_comet_connections{node="c/1"} 3',
-    'imgo_comet_sessions{node="c/1",dialect="native"} 2',
-    'imgo_comet_deliveries_total{node="c/1"} 7',
-    'imgo_comet_reasons_total{node="c/1",reason="gap_lag"} 1',
-    'imgo_push_accept_seconds_count 1',
-    'imgo_push_accept_seconds_bucket{le="+Inf"} 1',
+    'imgo_comet_connections{worker="1"} 3',
+    'imgo_comet_sessions{worker="1",dialect="native",transport="tcp"} 2',
+    'imgo_comet_deliveries_total{worker="1",to="user"} 7',
+    'imgo_comet_dropped_total{worker="1",reason="ephemeral_old"} 1',
+    'imgo_push_accept_duration_seconds_count 1',
+    'imgo_push_accept_duration_seconds_bucket{le="+Inf"} 1',
   ]) {
     expect(text).toContain(line);
   }

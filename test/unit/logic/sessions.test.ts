@@ -341,7 +341,7 @@ describe('presence and kick', () => {
     const { json } = await call(base, 'GET', '/v1/users/u/sessions');
     expect(json.items).toMatchObject([{ session: reply.session, user: 'u', token: made.id, node: 'c/1', state: null }]);
     expect((await call(base, 'GET', '/v1/sessions?limit=1')).json.next).toBe(reply.session);
-    expect((await call(base, 'GET', '/v1/sessions?node=none')).json.items).toEqual([]);
+    expect((await call(base, 'GET', '/v1/sessions?node=none')).json.code).toBe('node_not_found');
     const kicked = await call(base, 'DELETE', '/v1/users/u/sessions');
     expect(kicked.json).toEqual({ closed: 1 });
     expect(setup.comet.disconnected.at(-1)).toEqual({ target: { kind: 'user', user: 'u' }, code: 'kicked' });

@@ -8,6 +8,9 @@ import { createJob } from '../../../src/server/job/job.js';
 import { createLogicHttp, type LogicHttp, type LogicHttpOptions } from '../../../src/server/logic/http.js';
 import { type LogicOptions, logicDefaults } from '../../../src/server/logic/options.js';
 import { createLogicService, type Logic } from '../../../src/server/logic/sessions.js';
+import { Metrics } from '../../../src/server/observe/metrics.js';
+import { metricsPage } from '../../../src/server/observe/metrics-page.js';
+import { TraceStore } from '../../../src/server/observe/traces.js';
 import { createEmbeddedQueue } from '../../../src/server/queue/embedded.js';
 import type { Queue } from '../../../src/server/queue/queue.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
@@ -20,6 +23,7 @@ import type {
   Notification,
   OpenReply,
   OpenRequest,
+  SessionInfo,
 } from '../../../src/server/rpc/services.js';
 import type { Buckets, BucketsOptions } from '../../../src/server/store/buckets.js';
 import type { Credentials } from '../../../src/server/store/credentials.js';
@@ -36,6 +40,9 @@ export const bucketsOptions: BucketsOptions = {
   idempotency: { forMs: DAY, bytes: 64 * 1024 * 1024 },
   forgetLogAfterMs: 30 * DAY,
 };
+
+/** A document in the shape of the try-it page. */
+export const pageDocument = '<style>b{}</style><script type="application/json">"FACTS"</script><script>go()</script>';
 
 /** A comet that records: what it was told, and what it was asked to close. */
 export class RecordingComet implements CometService {
@@ -66,6 +73,18 @@ export class RecordingComet implements CometService {
     return undefined;
   }
 
+  async sessionsOf(): Promise<readonly undefined[]> {
+    return [];
+  }
+
+  async sessionPage(): Promise<readonly SessionInfo[]> {
+    return [];
+  }
+
+  async trace(): Promise<undefined> {
+    return undefined;
+  }
+
   async members(room: RoomId): Promise<number> {
     return this.rooms.get(room) ?? 0;
   }
@@ -80,7 +99,7 @@ export class RecordingComet implements CometService {
       draining: this.drainOrder !== undefined,
       connections: 3,
       sessions: 2,
-      byDialect: { native: 2 },
+      byDialect: { 'native-tcp': 2 },
       topics: [...this.rooms].map(([room, members]) => ({
         log: `room:${room}` as never,
         members,
@@ -90,7 +109,7 @@ export class RecordingComet implements CometService {
         ringBytes: 10,
       })),
       counters: { deliveries: 7, flushes: 3 },
-      reasons: { gap_lag: 1 },
+      reasons: { dropped_ephemeral_old: 1 },
       rssBytes: 1,
       cpuSeconds: 1,
       loopP99Ms: 1,
@@ -119,6 +138,7 @@ export interface SetupOptions {
   readonly queue?: (queue: Queue) => Queue;
   readonly leaseMs?: number;
   readonly job?: boolean;
+  readonly metricsKeyFile?: string;
 }
 
 export async function setUp(given: SetupOptions = {}): Promise<Setup> {
@@ -150,7 +170,20 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
       done();
     },
   });
-  const http = createLogicHttp({
+  const metrics = new Metrics({
+    clock,
+    about: { version: '0.0.0', node: 'c', roles: ['comet', 'logic', 'job'] },
+    problems: () => [],
+    push: () => http.figures(),
+    queue: () => queue.stats(),
+    store: () => buckets.health(),
+    job: () => job.counters,
+    alerts: () => undefined,
+    traces: () => new TraceStore(systemClock, 'l').counters,
+    spans: () => undefined,
+    comets: () => [comet],
+  });
+  const http: LogicHttp = createLogicHttp({
     ...parts,
     service: logic,
     log: pino({ level: 'trace' }, sink),
@@ -159,7 +192,10 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
     development: true,
     drain: { perSecond: 1_000, reconnect: { minMs: 1_000, maxMs: 30_000 } },
     reports: async (nodes) => nodes.map(() => undefined),
+    watched: async () => [],
     origins: ['same-host'],
+    metrics: metricsPage(metrics, given.metricsKeyFile),
+    tryIt: { document: () => pageDocument, ws: () => 'ws://127.0.0.1:8090/sub', command: 'imgo' },
     ...given.http,
   });
   await http.listen();
@@ -190,6 +226,7 @@ export async function setUp(given: SetupOptions = {}): Promise<Setup> {
       }),
     async [Symbol.asyncDispose]() {
       await http.stop();
+      metrics.stop();
       stop.abort();
       await running;
       await buckets[Symbol.asyncDispose]();

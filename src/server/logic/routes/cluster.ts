@@ -2,16 +2,27 @@
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { QueueStats } from '../../queue/queue.js';
-import type { CometStats, NodeReport } from '../../rpc/services.js';
-import { allStats } from '../comets.js';
+import { ALERT_CODES } from '../../observe/alerts.js';
+import type { CometStats, StatsRequest } from '../../rpc/services.js';
+import { pushedOver, total } from '../cluster-sums.js';
 import { isoTime } from '../schemas.js';
 import { type RouteContext, requireScope } from './route.js';
 
 /** Topics of a comet that are shown: those with the most members. */
 const TOPICS = 100;
+const LISTED: StatsRequest = { topics: TOPICS, topicOrder: 'members', sessions: 0 };
 
 const counters = z.record(z.string(), z.number());
+const latency = z.object({ counts: z.array(z.int()), sumMs: z.number(), recent: z.array(z.int()) });
+const processFigures = z.object({
+  descriptors: z.object({ used: z.int(), limit: z.int() }),
+  memory: z.object({
+    rssBytes: z.number(),
+    limitBytes: z.number(),
+    availableBytes: z.number(),
+    constrained: z.boolean(),
+  }),
+});
 const comet = z
   .object({
     node: z.string(),
@@ -28,16 +39,26 @@ const comet = z
         windowMs: z.number(),
         sweepMs: z.number(),
         ringBytes: z.number(),
+        messages: z.int().optional(),
+        deliveries: z.int().optional(),
+        gaps: z.int().optional(),
+        perSecond: z.number().optional().describe('Messages a second, over the last seconds'),
+        ringMs: z.number().optional().describe('For how long its ring holds messages at their present rate'),
       }),
     ),
     counters,
     reasons: counters,
     rssBytes: z.number(),
     cpuSeconds: z.number(),
-    loopP99Ms: z.number(),
+    loopP99Ms: z.number().describe('Over the last ten seconds'),
+    at: z.number().optional().describe('Its wall clock, ms'),
+    lagging: z.int().optional().describe('Sessions whose sockets have taken nothing for a second'),
+    capacity: z.object({ most: z.number(), by: z.enum(['max_conns', 'fd_limit']) }).optional(),
+    process: processFigures.optional(),
+    took: latency.optional().describe('From acceptance to the socket, ms; one delivery in 64'),
   })
   .nullable();
-const push = z.object({ accepted: counters, refused: counters });
+const push = z.object({ accepted: counters, refused: counters, took: latency.optional() });
 const queue = z.object({
   waiting: z.int(),
   waitingBytes: z.int(),
@@ -45,6 +66,8 @@ const queue = z.object({
   accepted: z.int(),
   refused: counters,
   dropped: counters,
+  lag: z.int().optional(),
+  counters: counters.optional(),
 });
 /** null: it does not answer, or is part of another process. */
 const report = z
@@ -52,6 +75,10 @@ const report = z
     problems: z.array(z.string()),
     rssBytes: z.number(),
     cpuSeconds: z.number(),
+    at: z.number().optional(),
+    process: processFigures.optional(),
+    loopP99Ms: z.number().optional(),
+    certificateEndsAt: z.number().optional(),
     push: push.optional(),
     queue: queue.optional(),
     job: counters.optional(),
@@ -65,8 +92,19 @@ const node = z.object({
   version: z.string(),
   since: z.iso.datetime(),
   state: z.enum(['ok', 'draining', 'gone']),
+  silentMs: z.int().describe('For how long it has not answered; 0: it does'),
   report,
   comet,
+});
+/** An alert that holds, as answers have it. */
+export const alert = z.object({
+  code: z.enum(ALERT_CODES),
+  severity: z.enum(['note', 'warning', 'error']),
+  subject: z.string().describe('A node, a log; empty: the whole server'),
+  message: z.string(),
+  knob: z.string().describe('The setting to turn; empty: none helps'),
+  advice: z.array(z.string()),
+  since: z.iso.datetime(),
 });
 const stats = z.object({
   at: z.iso.datetime(),
@@ -89,6 +127,7 @@ const stats = z.object({
     usedBytes: z.number(),
     counters,
   }),
+  alerts: z.array(alert),
   comets: z.array(comet),
 });
 
@@ -100,13 +139,20 @@ export function registerCluster(scope: FastifyInstance, context: RouteContext): 
     '/v1/nodes',
     { schema: { summary: 'Nodes and what they do', tags, response: { 200: z.object({ items: z.array(node) }) } } },
     async () => {
-      const nodes = await context.registry.nodes();
-      const [reports, byNode] = await Promise.all([context.reports(nodes), allStats(context)]);
+      const listed = new Set((await context.registry.nodes()).map(({ node }) => node));
+      const { nodes } = await context.cluster.look(LISTED);
+      // The parent of workers has no lease, and no place in the list.
+      const items = nodes.filter(({ node }) => listed.has(node));
       return {
-        items: nodes.map(({ since, ...rest }, at) => {
-          const figures = rest.state === 'gone' ? undefined : byNode.get(rest.node);
-          const comet = figures === undefined ? null : show(figures);
-          return { ...rest, since: isoTime(since), report: reports[at] ?? null, comet };
+        items: items.map(({ since, silentMs, skewMs, report, comet, ...rest }) => {
+          const answered = silentMs === 0 && rest.state !== 'gone';
+          return {
+            ...rest,
+            since: isoTime(since),
+            silentMs: Math.round(silentMs),
+            report: answered && rest.address !== '' ? (report ?? null) : null,
+            comet: answered && comet !== undefined ? show(comet) : null,
+          };
         }),
       };
     },
@@ -116,67 +162,38 @@ export function registerCluster(scope: FastifyInstance, context: RouteContext): 
     '/v1/stats',
     { schema: { summary: 'Figures of the whole server', tags, response: { 200: stats } } },
     async () => {
-      const { buckets, clock, access, version } = context;
-      const nodes = (await context.registry.nodes()).filter(({ state }) => state !== 'gone');
-      const [reports, byNode] = await Promise.all([context.reports(nodes), allStats(context)]);
-      const comets = [...byNode.values()];
-      const push = pushedOver(context, reports);
-      const waiting = waitingOver(context, reports);
-      const total = (figures: Readonly<Record<string, number>>) =>
-        Object.values(figures).reduce((sum, count) => sum + count, 0);
+      const { access, cluster, acceptor } = context;
+      const facts = await cluster.look(LISTED);
+      const live = facts.nodes.filter(({ state }) => state !== 'gone');
+      const comets = live.flatMap(({ comet, silentMs }) => (comet === undefined || silentMs > 0 ? [] : [comet]));
+      const push = pushedOver(
+        acceptor,
+        live.flatMap(({ report }) => report ?? []),
+      );
       return {
-        at: isoTime(clock.now()),
-        version,
+        at: isoTime(facts.at),
+        version: facts.version,
         development: access.development,
         totals: {
-          nodes: nodes.length,
+          nodes: live.filter(({ incarnation }) => incarnation > 0).length,
           connections: comets.reduce((sum, one) => sum + one.connections, 0),
           sessions: comets.reduce((sum, one) => sum + one.sessions, 0),
           accepted: total(push.accepted),
           refused: total(push.refused),
-          unapplied: waiting.waiting,
+          unapplied: facts.queue.waiting,
         },
         push,
-        queue: waiting,
-        store: buckets.health(),
+        queue: facts.queue,
+        store: facts.store,
+        alerts: cluster.alerts.map((alert) => ({ ...alert, since: isoTime(alert.since) })),
         comets: comets.map(show),
       };
     },
   );
 }
 
-type Reports = readonly (NodeReport | undefined)[];
-
-/** What all logics took; what this one did where none reports. */
-function pushedOver({ acceptor }: RouteContext, reports: Reports): NonNullable<NodeReport['push']> {
-  const all = reports.flatMap((report) => report?.push ?? []);
-  if (all.length === 0) return acceptor.counters as NonNullable<NodeReport['push']>;
-  return { accepted: sum(all.map(({ accepted }) => accepted)), refused: sum(all.map(({ refused }) => refused)) };
-}
-
-/** What waits for any job: each sees its part. */
-function waitingOver({ queue }: RouteContext, reports: Reports): QueueStats {
-  const all = reports.flatMap((report) => report?.queue ?? []);
-  if (all.length === 0) return queue.stats();
-  return {
-    waiting: all.reduce((total, one) => total + one.waiting, 0),
-    waitingBytes: all.reduce((total, one) => total + one.waitingBytes, 0),
-    oldestMs: Math.max(...all.map(({ oldestMs }) => oldestMs)),
-    accepted: all.reduce((total, one) => total + one.accepted, 0),
-    refused: sum(all.map(({ refused }) => refused)),
-    dropped: sum(all.map(({ dropped }) => dropped)),
-  };
-}
-
-function sum(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const total: Record<string, number> = {};
-  for (const part of parts) {
-    for (const [name, count] of Object.entries(part)) total[name] = (total[name] ?? 0) + count;
-  }
-  return total;
-}
-
-function show(figures: CometStats) {
+/** As the API has it: with how many topics there are, whatever of them is shown. */
+function show({ slowest, busiest, ...figures }: CometStats) {
   const topics = [...figures.topics].sort((a, b) => b.members - a.members).slice(0, TOPICS);
-  return { ...figures, topicCount: figures.topics.length, topics };
+  return { ...figures, topicCount: figures.topicCount ?? figures.topics.length, topics };
 }

@@ -14,6 +14,7 @@ import {
   type UserId,
   userLog,
 } from '../../../protocol/ids.js';
+import type { Registry } from '../../router/registry.js';
 import { memberCount, roomHolders } from '../comets.js';
 import { keptMessages } from '../kept-messages.js';
 import { limit, name } from '../schemas.js';
@@ -87,14 +88,19 @@ export function registerLogs(scope: FastifyInstance, context: RouteContext): voi
       schema: {
         summary: 'Rooms that somebody is in, page by page; with ?room= that one',
         tags: ['rooms'],
-        querystring: z.strictObject({ ...roomQuery, after: name.optional(), limit }),
+        querystring: z.strictObject({
+          ...roomQuery,
+          prefix: name.optional().describe('Those whose names begin with it'),
+          after: name.optional(),
+          limit,
+        }),
         response: { 200: z.union([z.object({ items: z.array(roomSummary), next: z.string().nullable() }), roomInfo]) },
       },
     },
     async (request) => {
-      const query = request.query as { room?: RoomId; after?: RoomId; limit: number };
+      const query = request.query as { room?: RoomId; prefix?: RoomId; after?: RoomId; limit: number };
       if (query.room !== undefined) return describeRoom(context, query.room);
-      const rooms = await registry.rooms({ after: query.after, limit: query.limit });
+      const rooms = await roomsOf(registry, query);
       const holders = await roomHolders(context, rooms);
       const items = rooms.map((room, index) => ({ room, members: memberCount(holders[index] ?? []) }));
       return { items, next: rooms.length < query.limit ? null : (rooms.at(-1) ?? null) };
@@ -131,6 +137,20 @@ export function registerLogs(scope: FastifyInstance, context: RouteContext): voi
       return reply.header('content-type', JSON_TYPE).send(body);
     },
   );
+}
+
+/** A page of rooms by name; with a prefix none of the others is looked at, but one behind the last. */
+async function roomsOf(
+  registry: Registry,
+  { prefix, after, limit }: { readonly prefix?: RoomId; readonly after?: RoomId; readonly limit: number },
+): Promise<readonly RoomId[]> {
+  if (prefix === undefined) return registry.rooms({ after, limit });
+  const begins = after === undefined || after < prefix;
+  const rest = await registry.rooms({ after: begins ? prefix : after, limit });
+  const rooms = rest.filter((room) => room.startsWith(prefix));
+  // What a page begins after is not in it.
+  const [holders = []] = begins ? await registry.cometsOf([prefix]) : [];
+  return (holders.length > 0 ? [prefix, ...rooms] : rooms).slice(0, limit);
 }
 
 async function describeRoom(context: RouteContext, room: RoomId) {

@@ -1,22 +1,12 @@
-// Probes, metrics, the description of the API and a pointer at the root.
+// Probes, metrics and the description of the API.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { allStats } from '../comets.js';
-import { Metrics } from '../metrics.js';
+import { CONTENT_TYPE } from '../../observe/exposition.js';
 import { type RouteContext, requireScope } from './route.js';
-
-const POINTER =
-  'imgo: push messages to connected clients.\nGET /openapi.json describes the API, GET /readyz tells whether it is ready.\n';
 
 export function registerProbes(scope: FastifyInstance, context: RouteContext): void {
   const tags = ['probes'];
-
-  scope.get(
-    '/',
-    { schema: { summary: 'Where to go from here', tags, response: { 200: z.string() } } },
-    (_request, reply) => reply.header('content-type', 'text/plain; charset=utf-8').send(POINTER),
-  );
 
   scope.get(
     '/healthz',
@@ -43,16 +33,12 @@ export function registerProbes(scope: FastifyInstance, context: RouteContext): v
   scope.get('/openapi.json', { schema: { summary: 'This description', tags } }, async () => scope.swagger());
 
   scope.register(async (inner) => {
-    requireScope(inner, context.access, 'read');
-    const metrics = new Metrics(context);
-    inner.addHook('onClose', async () => metrics.stop());
+    const { metrics } = context;
+    requireScope(inner, context.access, 'read', (request) => metrics.opens(request.headers.authorization));
     inner.get(
       '/metrics',
-      { schema: { summary: "Figures in Prometheus' format", tags, response: { 200: z.string() } } },
-      async (_request, reply) => {
-        const text = await metrics.text((await allStats(context)).values());
-        return reply.header('content-type', metrics.contentType).send(text);
-      },
+      { schema: { summary: "Figures of this node in Prometheus' format", tags, response: { 200: z.string() } } },
+      async (_request, reply) => reply.header('content-type', CONTENT_TYPE).send(await metrics.text()),
     );
   });
 }

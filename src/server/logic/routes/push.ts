@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asImgoError, ImgoError } from '../../../protocol/errors.js';
 import type { MessageId, UserId } from '../../../protocol/ids.js';
+import { traceParent } from '../../observe/trace-parent.js';
 import { parseDuration } from '../../units.js';
 import { answerHead, type OneAccepted, type SeveralAccepted } from '../accept.js';
 import type { Awaited } from '../deliveries.js';
@@ -30,6 +31,7 @@ export const pushBody = z
       .optional()
       .describe('7d, 90s; 0: only who is connected gets it'),
     idempotencyKey: z.string().optional().describe('The same as the header Idempotency-Key'),
+    trace: z.boolean().optional().describe('What becomes of it is noted for an hour: GET /v1/trace'),
   })
   .describe('A push');
 
@@ -39,10 +41,12 @@ const delivery = z
   .optional()
   .describe('With ?wait: sessions that were online, those that took it, after how long');
 
+const trace = z.string().optional().describe('The mark of a push that is traced; without an id, t-MARK is its name');
+
 /** One target, or several users. */
 export const pushAnswer = z.union([
-  z.object({ log: z.string(), id, delivery }),
-  z.object({ ids: z.record(z.string(), id), errors: z.record(z.string(), z.string()), delivery }),
+  z.object({ log: z.string(), id, trace, delivery }),
+  z.object({ ids: z.record(z.string(), id), errors: z.record(z.string(), z.string()), trace, delivery }),
 ]);
 
 export function registerPush(scope: FastifyInstance, context: RouteContext): void {
@@ -68,6 +72,7 @@ function handlePush(context: RouteContext, request: FastifyRequest, reply: Fasti
   let waitMs: number | undefined;
   try {
     push = withHeaderKey(readPush(bytesOf(request), options), request.headers['idempotency-key']);
+    if (context.traces?.sink !== undefined) push = { ...push, parent: traceParent(request.headers['traceparent']) };
     waitMs = waitOf(context, request, push);
   } catch (error) {
     fail(context, request, reply, acceptor.refused(asImgoError(error)));

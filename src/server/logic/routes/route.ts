@@ -3,15 +3,19 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ImgoError } from '../../../protocol/errors.js';
 import { parseJsonBytes } from '../../../protocol/text.js';
+import type { MetricsPage } from '../../observe/metrics-page.js';
+import type { WatchedNode } from '../../observe/stream.js';
 import type { NodeRecord } from '../../router/registry.js';
-import type { DrainOrder, NodeReport } from '../../rpc/services.js';
+import type { DrainOrder, NodeReport, NodeService } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
 import type { Acceptor } from '../accept.js';
 import type { Access, Caller } from '../access.js';
+import type { ClusterWatch } from '../cluster-watch.js';
 import type { GoimNodes, LogicLogger, PushParts } from '../options.js';
 import type { Logic } from '../sessions.js';
 import type { SlowBodies } from '../slow-bodies.js';
 import type { Tokens } from '../tokens.js';
+import type { TryItParts } from '../try-it.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -29,22 +33,37 @@ export interface RouteContext extends PushParts {
   /** Connections to the HTTP ports that were closed at once, for there were too many. */
   readonly connections: { refused: number };
   readonly slowBodies: SlowBodies;
+  readonly cluster: ClusterWatch;
   readonly log: LogicLogger;
   readonly version: string;
-  /** Counters of the job in this process. */
-  readonly job?: (() => Readonly<Record<string, number>>) | undefined;
+  /** What /metrics answers. */
+  readonly metrics: MetricsPage;
   /** Where goim's clients connect; undefined where they cannot. */
   readonly goimNodes?: (() => GoimNodes | undefined) | undefined;
   readonly drain: DrainOrder;
   readonly reports: (nodes: readonly NodeRecord[]) => Promise<readonly (NodeReport | undefined)[]>;
+  /** Nodes whose events can be had, as they are now. */
+  readonly watched: () => Promise<readonly WatchedNode[]>;
+  readonly nodeFor?: ((node: NodeRecord) => NodeService | undefined) | undefined;
   readonly problems?: (() => readonly string[]) | undefined;
+  /** undefined: there is no page at /. */
+  readonly tryIt?: TryItParts | undefined;
   /** Nothing new is taken any more. */
   readonly stopped: AbortSignal;
 }
 
-/** All routes of this scope need a key with this right. */
-export function requireScope(scope: FastifyInstance, access: Access, needed: Scope): void {
+/** All routes of this scope need a key with this right. `excused`: true for a request that needs none. */
+export function requireScope(
+  scope: FastifyInstance,
+  access: Access,
+  needed: Scope,
+  excused?: (request: FastifyRequest) => boolean,
+): void {
   scope.addHook('onRequest', (request, _reply, done) => {
+    if (excused?.(request) === true) {
+      done();
+      return;
+    }
     let caller: Caller | Promise<Caller>;
     try {
       caller = access.caller(request, needed);

@@ -3,12 +3,20 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { ImgoError } from '../../../protocol/errors.js';
-import { formatId, type NodeId, type SessionId, type UserId } from '../../../protocol/ids.js';
+import {
+  formatId,
+  type NodeId,
+  type RoomId,
+  type SessionId,
+  type TokenId,
+  type UserId,
+} from '../../../protocol/ids.js';
 import type { SessionInfo } from '../../rpc/services.js';
 import type { SessionState } from '../../store/buckets.js';
-import { findSession, sessionOn } from '../comets.js';
-import { disconnectOn, disconnectSessions } from '../disconnects.js';
+import { findSession } from '../comets.js';
+import { bySession, disconnectOn, disconnectSessions } from '../disconnects.js';
 import { isoTime, limit, name } from '../schemas.js';
+import { type PagedSession, sessionPage as pageOf, withInfos } from '../session-pages.js';
 import { type RouteContext, requireScope } from './route.js';
 
 const sessionInfo = z.object({
@@ -41,7 +49,7 @@ export function registerSessions(scope: FastifyInstance, context: RouteContext):
     { schema: { summary: 'Live sessions of a user', tags, params: byUser, response: { 200: sessionPage } } },
     async (request) => {
       const [states = []] = await context.buckets.sessionsOf([(request.params as { uid: UserId }).uid]);
-      return { items: await showAll(context, states), next: null };
+      return { items: (await withInfos(context, states)).map(showPaged), next: null };
     },
   );
 
@@ -49,27 +57,23 @@ export function registerSessions(scope: FastifyInstance, context: RouteContext):
     '/v1/sessions',
     {
       schema: {
-        summary: 'Live sessions by id, page by page',
+        summary: 'Live sessions, page by page: by id; those of a node or room by node first',
         tags,
         querystring: z.strictObject({
           user: name.optional(),
           node: name.optional(),
-          after: z.string().max(256).optional(),
+          room: name.optional(),
+          after: z.string().max(400).optional().describe('next of the page before'),
           limit,
         }),
         response: { 200: sessionPage },
       },
     },
     async (request) => {
-      const query = request.query as { user?: UserId; node?: NodeId; after?: SessionId; limit: number };
-      const states = await context.buckets.sessions({
-        after: query.after,
-        limit: query.limit,
-        ...(query.user === undefined ? {} : { user: query.user }),
-        ...(query.node === undefined ? {} : { comet: query.node }),
-      });
-      const next = states.length < query.limit ? null : (states.at(-1)?.session ?? null);
-      return { items: await showAll(context, states), next };
+      const query = request.query as { user?: UserId; node?: NodeId; room?: RoomId; after?: string; limit: number };
+      const { user, node, room, after, limit } = query;
+      const { items, next = null } = await pageOf(context, { user, node, room, after, limit });
+      return { items: items.map(showPaged), next };
     },
   );
 
@@ -119,10 +123,35 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
       return { closed: count };
     },
   );
+
+  scope.delete(
+    '/v1/tokens/:id/sessions',
+    {
+      schema: {
+        summary: 'Close the sessions of a token, which stays good',
+        tags,
+        params: z.object({ id: z.string().min(1).max(128) }),
+        response: { 200: closed },
+      },
+    },
+    async (request) => {
+      const { id } = request.params as { id: TokenId };
+      const token = await context.credentials.tokenById(id);
+      if (token === undefined)
+        throw new ImgoError('token_not_found', { id: /^[\w-]{1,40}$/.test(id) ? id : 'of that name' });
+      const [all = []] = await context.buckets.sessionsOf([token.user]);
+      const sessions = all.filter((session) => session.token === id);
+      await context.credentials.kick(
+        sessions.map(({ session }) => session),
+        context.clock.now(),
+      );
+      return { closed: await disconnectSessions(context, sessions, 'kicked', bySession) };
+    },
+  );
 }
 
-function showAll(context: RouteContext, states: readonly SessionState[]) {
-  return Promise.all(states.map(async (state) => show(state, await sessionOn(context, state.comet, state.session))));
+function showPaged({ state, info }: PagedSession) {
+  return show(state, info);
 }
 
 function show(state: SessionState, info: SessionInfo | undefined) {

@@ -6,7 +6,7 @@
 //   u8 0xc1 | u8 needs | u8 flags | u48 acceptedAt | u48 ms to expiry | n, n x log | operation u32? | scope, key, hash? | extensions | payload
 //
 // Lengths and n are LEB128; a log is (bytes of the name << 2 | kind) and the name; extensions are their total length, then
-// (tag, length, bytes) each. Big endian, UTF-8.
+// (tag, length, bytes) each. Big endian, UTF-8. Extension 1 is the mark of a message that is traced, in hex.
 
 import type { LogName } from '../../../protocol/ids.js';
 import type { Idempotency } from '../../store/buckets.js';
@@ -20,6 +20,11 @@ const EPHEMERAL = 1;
 const OPERATION = 2;
 const IDEMPOTENCY = 4;
 const ALL_FLAGS = EPHEMERAL | OPERATION | IDEMPOTENCY;
+
+/** Tags of extensions. */
+const TRACE = 1;
+/** The longest mark that is read. */
+const MARK_MAX = 64;
 
 const U48_MAX = 2 ** 48 - 1;
 /** Everything before the logs, and the length of the extensions. */
@@ -36,6 +41,8 @@ export interface Parcel {
   readonly expiresAt: number;
   readonly idempotency: Idempotency | undefined;
   readonly ephemeral: boolean;
+  /** Its mark, when it is traced: hex. */
+  readonly trace?: string | undefined;
 }
 
 /** The record was written by a later version and says that this one must not read it. */
@@ -47,9 +54,10 @@ export class NewerRecord extends Error {
 }
 
 /** At least what a parcel without logs takes as bytes; `logBytes` for each log comes to it. */
-export function emptyBytes({ payload, idempotency }: Pick<Parcel, 'payload' | 'idempotency'>): number {
+export function emptyBytes({ payload, idempotency, trace }: Pick<Parcel, 'payload' | 'idempotency' | 'trace'>): number {
   const named = idempotency === undefined ? 0 : 3 * (idempotency.key.length + idempotency.scope.length) + 128;
-  return FIXED_BYTES + 8 + named + payload.byteLength;
+  const marked = trace === undefined ? 0 : MARK_MAX + 4;
+  return FIXED_BYTES + 8 + named + marked + payload.byteLength;
 }
 
 /** At least what one more log takes. */
@@ -58,7 +66,7 @@ export function logBytes(log: LogName): number {
 }
 
 export function encodeParcel(parcel: Parcel): Buffer {
-  const { logs, payload, operation, acceptedAt, expiresAt, idempotency, ephemeral } = parcel;
+  const { logs, payload, operation, acceptedAt, expiresAt, idempotency, ephemeral, trace } = parcel;
   let room = emptyBytes(parcel) + 8;
   for (const log of logs) room += logBytes(log);
   const bytes = Buffer.allocUnsafe(room);
@@ -78,7 +86,7 @@ export function encodeParcel(parcel: Parcel): Buffer {
     at = putText(bytes, at, idempotency.key);
     at = putText(bytes, at, idempotency.bodyHash);
   }
-  at = putVarint(bytes, at, 0);
+  at = trace === undefined ? putVarint(bytes, at, 0) : putMark(bytes, at, trace);
   bytes.set(payload, at);
   return bytes.subarray(0, at + payload.byteLength);
 }
@@ -103,7 +111,7 @@ export function decodeParcel(bytes: Buffer): Parcel {
   const operation = (flags & OPERATION) === 0 ? undefined : reader.u32();
   const idempotency =
     (flags & IDEMPOTENCY) === 0 ? undefined : { scope: reader.text(), key: reader.text(), bodyHash: reader.text() };
-  reader.skip(reader.varint());
+  const trace = reader.mark(reader.varint());
   return {
     logs,
     payload: reader.rest(),
@@ -112,6 +120,7 @@ export function decodeParcel(bytes: Buffer): Parcel {
     expiresAt,
     idempotency,
     ephemeral: (flags & EPHEMERAL) !== 0,
+    trace,
   };
 }
 
@@ -127,6 +136,15 @@ function putLog(bytes: Buffer, at: number, log: LogName): number {
 function putText(bytes: Buffer, at: number, text: string): number {
   const next = putVarint(bytes, at, Buffer.byteLength(text));
   return next + bytes.write(text, next);
+}
+
+/** All extensions: the mark alone. */
+function putMark(bytes: Buffer, start: number, mark: string): number {
+  const raw = Buffer.from(mark, 'hex');
+  let at = putVarint(bytes, start, raw.length + 2);
+  at = putVarint(bytes, at, TRACE);
+  at = putVarint(bytes, at, raw.length);
+  return at + raw.copy(bytes, at);
 }
 
 function putVarint(bytes: Buffer, start: number, value: number): number {
@@ -179,6 +197,25 @@ class Reader {
   text(length = this.varint()): string {
     const start = this.skip(length);
     return this.#bytes.toString('utf8', start, this.#at);
+  }
+
+  /** The mark among extensions of so many bytes; whatever else is there is passed over. */
+  mark(length: number): string | undefined {
+    const start = this.skip(length);
+    if (length === 0) return undefined;
+    const bytes = this.#bytes.subarray(start, this.#at);
+    const extensions = new Reader(bytes, 0);
+    try {
+      while (extensions.#at < length) {
+        const tag = extensions.varint();
+        const size = extensions.varint();
+        const at = extensions.skip(size);
+        if (tag === TRACE && size > 0 && size <= MARK_MAX / 2) return bytes.toString('hex', at, at + size);
+      }
+    } catch {
+      // Not written by any version: the record is good without.
+    }
+    return undefined;
   }
 
   log(): LogName {

@@ -115,6 +115,7 @@ export function aloneBytes(record: PushRecord | EphemeralRecord): number {
 
 /** The same push to another log: accepted in the same moment, or a few milliseconds later. */
 function alike(a: PushRecord | EphemeralRecord, b: PushRecord | EphemeralRecord): boolean {
+  if (a.trace !== b.trace) return false;
   if ('ephemeral' in a || 'ephemeral' in b) return 'ephemeral' in a && 'ephemeral' in b && a.operation === b.operation;
   return (
     a.operation === b.operation &&
@@ -126,10 +127,10 @@ function alike(a: PushRecord | EphemeralRecord, b: PushRecord | EphemeralRecord)
 }
 
 function parcelOf(record: PushRecord | EphemeralRecord): OutgoingParcel {
-  const { payload, operation, acceptedAt } = record;
+  const { payload, operation, acceptedAt, trace } = record;
   const ephemeral = 'ephemeral' in record;
   const idempotency = ephemeral ? undefined : record.idempotency;
   const expiresAt = ephemeral ? acceptedAt : record.expiresAt;
-  const parcel = { payload, operation, acceptedAt, expiresAt, idempotency, ephemeral };
+  const parcel = { payload, operation, acceptedAt, expiresAt, idempotency, ephemeral, trace };
   return { ...parcel, logs: [], waiters: [], bytes: emptyBytes(parcel) + RECORD_OVERHEAD };
 }

@@ -56,7 +56,7 @@ export class RecordReader {
   }
 
   #durable(offset: number, parcel: Parcel): Fetched {
-    const { logs, payload, operation, acceptedAt, expiresAt, idempotency } = parcel;
+    const { logs, payload, operation, acceptedAt, expiresAt, idempotency, trace } = parcel;
     const id = { epoch: this.#epoch, n: offset };
     const shared = {
       id,
@@ -65,19 +65,27 @@ export class RecordReader {
       expiresAt,
       ...(operation === undefined ? {} : { operation }),
       ...(idempotency === undefined ? {} : { idempotency }),
+      ...(trace === undefined ? {} : { trace }),
     };
     const records = logs.map((log) => ({ log, ...shared }));
     return { offset, records, ephemeral: [], bytes: payload.byteLength + logs.length * RECORD_OVERHEAD };
   }
 
-  #ephemeral(partition: number, offset: number, { logs, payload, operation, acceptedAt }: Parcel): Fetched {
+  #ephemeral(partition: number, offset: number, parcel: Parcel): Fetched {
+    const { logs, payload, operation, acceptedAt, trace } = parcel;
     const nothing = { offset, records: [], ephemeral: [], bytes: RECORD_OVERHEAD };
     const from = this.#ephemeralFrom.get(partition) ?? 0;
     if (offset < from) return this.#drop(logs.length, 'ephemeral_moved', nothing);
     this.#ephemeralFrom.set(partition, offset + 1);
     if (acceptedAt < this.#clock.now() - EPHEMERAL_MAX_AGE_MS)
       return this.#drop(logs.length, 'ephemeral_stale', nothing);
-    const shared = { payload, acceptedAt, ephemeral: true, ...(operation === undefined ? {} : { operation }) } as const;
+    const shared = {
+      payload,
+      acceptedAt,
+      ephemeral: true,
+      ...(operation === undefined ? {} : { operation }),
+      ...(trace === undefined ? {} : { trace }),
+    } as const;
     const ephemeral: EphemeralRecord[] = logs.map((log) => ({ log, ...shared }));
     return { ...nothing, ephemeral, bytes: payload.byteLength + logs.length * RECORD_OVERHEAD };
   }

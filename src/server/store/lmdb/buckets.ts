@@ -236,6 +236,7 @@ export class LmdbBuckets implements Buckets {
       writable,
       ...(writable ? {} : { code: broken ? ('store_failed' as const) : ('store_full' as const) }),
       freeBytes: space.freeBytes,
+      onDisk: true,
       usedBytes: space.usedBytes,
       counters: this.#parts.counters.all(),
     };

@@ -4,10 +4,10 @@ import { createElement } from 'react';
 import { describe, expect, it } from 'vitest';
 import type { BenchSample } from '../../../../src/bench/figures.js';
 import type { BenchPlan } from '../../../../src/bench/plan.js';
-import { bar, spark } from '../../../../src/cli/bench/draw.js';
 import { progressLines } from '../../../../src/cli/bench/progress.js';
 import { type Moment, Track } from '../../../../src/cli/bench/track.js';
 import { BenchView, type ViewProps } from '../../../../src/cli/bench/view.js';
+import { bar, spark } from '../../../../src/cli/tui/draw.js';
 import { madeUpResult } from '../../../harness/bench-result.js';
 
 const run = madeUpResult({ connections: 1_000_000, measureSeconds: 60 });

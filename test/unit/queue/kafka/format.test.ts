@@ -25,6 +25,12 @@ const parcels: fc.Arbitrary<Parcel> = fc.record({
   expiresAt: fc.integer({ min: 2 ** 47, max: 2 ** 48 }),
   idempotency: fc.option(fc.record({ scope: text, key: text, bodyHash: text }), { nil: undefined }),
   ephemeral: fc.boolean(),
+  trace: fc.option(
+    fc.uint8Array({ minLength: 16, maxLength: 16 }).map((mark) => Buffer.from(mark).toString('hex')),
+    {
+      nil: undefined,
+    },
+  ),
 });
 
 const plain: Parcel = {
@@ -69,6 +75,16 @@ describe('a record', () => {
   test('of a later version is read, its extensions skipped, unless it says that it must not be', () => {
     expect(decodeParcel(bytes(PLAIN.replace('00 6869', '03 ffffff 6869')))).toEqual(plain);
     expect(() => decodeParcel(bytes(PLAIN.replace('c1 01', 'c1 02')))).toThrow(NewerRecord);
+  });
+
+  test('that is traced has its mark among the extensions, where a reader that does not know it passes over it', () => {
+    const mark = 'ab'.repeat(16);
+    const spelled = PLAIN.replace('00 6869', `12 0110${mark} 6869`);
+    expect(hex(encodeParcel({ ...plain, trace: mark }))).toBe(hex(bytes(spelled)));
+    // Behind one of a later version.
+    expect(decodeParcel(bytes(PLAIN.replace('00 6869', `15 0901ff 0110${mark} 6869`))).trace).toBe(mark);
+    // What is no extension at all is nothing.
+    expect(decodeParcel(bytes(PLAIN.replace('00 6869', '02 01ff 6869'))).trace).toBeUndefined();
   });
 
   test('that is cut short, or that somebody else wrote, is refused and reads nothing beyond its end', () => {

@@ -1,8 +1,9 @@
-// How late the comet's own clockwork runs: what an event loop that is busy does to everything else.
+// How late a process's own clockwork runs: what an event loop that is busy does to everything else.
 
-const SAMPLES = 256;
+/** Ticks of a quarter of a second: ten seconds. */
+const SAMPLES = 40;
 
-/** The last samples of how many ms a tick came after it was due. */
+/** The samples of the last ten seconds or so: how many ms a tick came after it was due. */
 export class Lateness {
   readonly #samples = new Float64Array(SAMPLES);
   #next = 0;

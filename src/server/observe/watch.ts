@@ -1,0 +1,160 @@
+/**
+ * One watch at one node: what it wants, and the events that wait to be fetched, as lines of JSON. Bounded in bytes; what
+ * finds no room is counted and told with the next batch. Answers are paced by their size, so that a watch never costs its
+ * node more than some thousand events a second, however many happen.
+ */
+import type { Clock, Timer } from '../clock.js';
+import type { EventFilter } from './events.js';
+import { Matcher } from './filter.js';
+
+/** Bytes of lines that wait for the next fetch. */
+export const RING_BYTES = 256 * 1024;
+/** A second of a watch carries as many bytes as this. */
+const BYTES_PER_SECOND = 1024 * 1024;
+/** After an answer: events gather at least so long. */
+const GATHER_MS = 50;
+/** Beside its text, what a line costs. */
+const LINE_OVERHEAD = 32;
+
+/** What a fetch brings. Everything is since the one before it. */
+export interface EventBatch {
+  /** This watch was not known: it begins here, and nothing before it is in it. */
+  readonly began: boolean;
+  /** That match now; counted at the begin, then kept. */
+  readonly sessions: number;
+  /** Of them, those whose frames are watched one by one. Fewer than wanted: there are too many. */
+  readonly partial: number | undefined;
+  /** Each ends with a newline. */
+  readonly lines: string;
+  readonly count: number;
+  /** Found no room. */
+  readonly dropped: number;
+}
+
+/** Older events that come before those that happen now. */
+export interface Replay {
+  /** The next lines, about as many bytes; undefined: there are no more. */
+  next(bytes: number): { readonly lines: string; readonly count: number } | undefined;
+}
+
+export class Watch {
+  readonly id: string;
+  readonly matcher: Matcher;
+  /** A bit of its own among the watches of the node. */
+  readonly bit: number;
+  /** That match, and of them those that wanted to be watched one by one and are not. */
+  sessions = 0;
+  unwatched = 0;
+  watched = 0;
+  /** Monotonic ms of the last fetch's end. */
+  fetchedAt: number;
+  #lines: string[] = [];
+  #bytes = 0;
+  #dropped = 0;
+  #replay: Replay | undefined;
+  #notBefore = 0;
+  #waiting: (() => void) | undefined;
+  #toldUnwatched = 0;
+  readonly #clock: Clock;
+
+  constructor(id: string, filter: EventFilter, bit: number, clock: Clock) {
+    this.id = id;
+    this.matcher = new Matcher(filter);
+    this.bit = bit;
+    this.#clock = clock;
+    this.fetchedAt = clock.monotonic();
+  }
+
+  /** A fetch waits for events. */
+  get waiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** Older events first. */
+  replay(replay: Replay): void {
+    this.#replay = replay;
+  }
+
+  /** Something found no room: nothing more is taken until the next fetch. */
+  get full(): boolean {
+    return this.#dropped > 0;
+  }
+
+  /** False: it is full, and what is not even offered is counted. */
+  hasRoom(): boolean {
+    if (!this.full) return true;
+    this.#dropped++;
+    return false;
+  }
+
+  /** Takes a line, without its newline. */
+  offer(line: string): void {
+    const bytes = line.length + LINE_OVERHEAD;
+    if (this.full || (this.#bytes + bytes > RING_BYTES && this.#lines.length > 0)) {
+      this.#dropped++;
+      return;
+    }
+    this.#lines.push(line);
+    this.#bytes += bytes;
+    if (this.#lines.length === 1) this.#waiting?.();
+  }
+
+  /** What there is, when there is something or the time is over. Another fetch meanwhile ends this one. */
+  async fetch(waitMs: number, began: boolean): Promise<EventBatch> {
+    this.#waiting?.();
+    const clock = this.#clock;
+    const until = clock.monotonic() + waitMs;
+    if (!began) await this.#wait(Math.min(this.#notBefore, until), true);
+    if (!began && this.#isEmpty()) await this.#wait(until, false);
+    const batch = this.#take(began);
+    this.fetchedAt = clock.monotonic();
+    const pace = (batch.lines.length * 1_000) / BYTES_PER_SECOND;
+    this.#notBefore = this.fetchedAt + Math.max(GATHER_MS, pace);
+    return batch;
+  }
+
+  /** Nobody fetches any more. */
+  end(): void {
+    this.#waiting?.();
+    this.#lines = [];
+    this.#bytes = 0;
+  }
+
+  #isEmpty(): boolean {
+    return this.#lines.length === 0 && this.#dropped === 0 && this.#replay === undefined;
+  }
+
+  /** Until then, or a line comes (unless `whole`), or another fetch begins. */
+  #wait(until: number, whole: boolean): Promise<void> {
+    const clock = this.#clock;
+    const ms = until - clock.monotonic();
+    if (ms <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      let timer: Timer | undefined;
+      const done = () => {
+        clock.clear(timer);
+        this.#waiting = undefined;
+        resolve();
+      };
+      timer = clock.after(ms, done);
+      // Lines that come while events gather end no wait; they are taken at its end.
+      this.#waiting = whole ? () => undefined : done;
+    });
+  }
+
+  #take(began: boolean): EventBatch {
+    const { sessions } = this;
+    const partial = this.unwatched > 0 && this.#toldUnwatched === 0 ? this.watched : undefined;
+    this.#toldUnwatched = this.unwatched;
+    const head = { began, sessions, partial };
+    const older = this.#replay?.next(RING_BYTES);
+    if (older !== undefined) return { ...head, ...older, dropped: 0 };
+    this.#replay = undefined;
+    const lines = this.#lines.length === 0 ? '' : `${this.#lines.join('\n')}\n`;
+    const batch = { ...head, lines, count: this.#lines.length, dropped: this.#dropped };
+    this.#lines = [];
+    this.#bytes = 0;
+    this.#dropped = 0;
+    return batch;
+  }
+}
