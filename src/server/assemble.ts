@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { ImgoError } from '../protocol/errors.js';
 import type { NodeId } from '../protocol/ids.js';
-import { isAway } from './assemble/away.js';
+import { isAway, waitAway } from './assemble/away.js';
 import { type Cluster, enterCluster } from './assemble/cluster.js';
 import { type Comets, startComets, workerCount } from './assemble/comets.js';
 import type { Engines } from './assemble/engine-set.js';
@@ -89,9 +89,6 @@ export interface StartOptions {
   readonly engines?: Engines;
 }
 
-/** Before a start that found something away is begun anew. */
-const AGAIN_MS = 1_000;
-
 /**
  * Starts the roles of this process. What is away is waited for, whenever in the course of it that is found.
  * @throws ImgoError data_locked, data_newer, data_damaged, key_required, key_invalid, cluster_key_invalid, port_in_use, what
@@ -109,11 +106,7 @@ export async function startServer(config: Config, options: StartOptions): Promis
       if (!isAway(error)) throw error;
       const { code, message: why } = error;
       log.warn({ code, why }, 'what this process needs went away while it started');
-      const { http } = config.listen;
-      const probes =
-        http === undefined ? undefined : await startProbes(http, () => [code], { api: config.roles.includes('logic') });
-      await pause(clock, AGAIN_MS, signal);
-      await probes?.stop();
+      await waitAway(code, config, clock, signal);
       if (signal?.aborted) throw new ImgoError('interrupted', {}, { cause: error });
     }
   }
