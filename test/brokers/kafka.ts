@@ -28,6 +28,8 @@ export interface KafkaOptions {
    * is told of that one only, so its way to Kafka can fail alone.
    */
   readonly doors?: readonly string[];
+  /** Users for SCRAM-SHA-512, with their passwords. */
+  readonly scram?: Readonly<Record<string, string>>;
   /** Lines of server.properties beside or instead of the usual ones, for every node. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
 }
@@ -95,7 +97,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
     await mkdir(node.folder);
     await writeFile(configOf(node), propertiesOf(node, nodes, options.properties ?? {}));
   }
-  await format(nodes);
+  await format(nodes, options.scram ?? {});
   const processes = nodes.map((node) =>
     group.add({
       name: `Kafka node ${node.id}`,
@@ -125,10 +127,14 @@ const configOf = ({ folder }: Node): string => join(folder, 'server.properties')
 const dataOf = ({ folder }: Node): string => join(folder, 'data');
 
 /** Kafka's own tool formats the first node's folder; the others get a copy with their own ids, which saves a JVM each. */
-async function format([first, ...others]: readonly Node[]): Promise<void> {
+async function format([first, ...others]: readonly Node[], scram: NonNullable<KafkaOptions['scram']>): Promise<void> {
   if (first === undefined) throw new Error('a Kafka of no nodes');
   const tool = ['-Xmx64m', ...JVM, `-D${LOG_LEVEL}=error`, 'kafka.tools.StorageTool'];
-  await run('java', [...tool, 'format', '-t', CLUSTER_ID, '-c', configOf(first)]);
+  const users = Object.entries(scram).flatMap(([name, password]) => [
+    '--add-scram',
+    `SCRAM-SHA-512=[name=${name},password=${password}]`,
+  ]);
+  await run('java', [...tool, 'format', '-t', CLUSTER_ID, '-c', configOf(first), ...users]);
   for (const node of others) {
     await cp(dataOf(first), dataOf(node), { recursive: true });
     const directory = randomBytes(16).toString('base64url');

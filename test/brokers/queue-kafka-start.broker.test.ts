@@ -1,7 +1,11 @@
 // Opening the queue: a topic that is made, refused or warned of, and brokers that refuse, each with its own error.
 
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startKafka } from './kafka.js';
 import { openQueue, record } from './kafka-queue.js';
@@ -117,4 +121,46 @@ describe('brokers', () => {
       message: expect.stringMatching(/a user|without a user/),
     });
   });
+
+  test('with TLS and SCRAM take who trusts their certificate and knows the password, and refuse all others', async () => {
+    const { ca, keystore } = certificate();
+    const properties = {
+      'listener.security.protocol.map': 'CLIENTS:SASL_SSL,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'listener.name.clients.ssl.keystore.type': 'PEM',
+      'listener.name.clients.ssl.keystore.location': keystore,
+      'listener.name.clients.sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+      'listener.name.clients.scram-sha-512.sasl.jaas.config':
+        'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+    };
+    const { bootstrap: brokers } = stack.use(await startKafka({ properties, scram: { imgo: 'right' } }));
+    const as = (password: string, tls: boolean | { readonly ca: string }) =>
+      openQueue(brokers, topic, {
+        kafka: { brokers, tls, sasl: { username: 'imgo', password, mechanism: 'scram-sha-512' } },
+      });
+    const queue = stack.use(await as('right', { ca }));
+    await queue.accept(record('1', 'hello'));
+    await expect(as('wrong', { ca })).rejects.toMatchObject({
+      code: 'kafka_refused',
+      message: expect.not.stringContaining('wrong'),
+    });
+    await expect(as('right', true)).rejects.toMatchObject({ code: 'kafka_tls' });
+    await expect(as('right', false)).rejects.toMatchObject({ message: expect.stringMatching(/TLS/) });
+  });
 });
+
+/** Of 127.0.0.1, signed by itself: what clients are to trust, and the file that a broker has it in, with its key. */
+function certificate(): { readonly ca: string; readonly keystore: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'imgo-kafka-tls-'));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const [key, cert, keystore] = ['key.pem', 'cert.pem', 'keystore.pem'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const made = ['-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2'];
+  execFileSync('openssl', ['req', '-x509', ...made, ...names], { stdio: 'ignore' });
+  const ca = readFileSync(cert, 'utf8');
+  writeFileSync(keystore, `${readFileSync(key, 'utf8')}${ca}`);
+  return { ca, keystore };
+}

@@ -52,6 +52,8 @@ const endsBy = began + Number(values.minutes) * 60_000;
 /** After this nothing more is broken and pushed: the rest of the time is for what is under way, and for judging. */
 const breaksUntil = began + Number(values.minutes) * 60_000 * 0.75;
 const IN_FLIGHT = 192;
+/** Pushes a second while single deaths are measured: nothing may wait for anything else. */
+const CALM_RATE = 100;
 /** Nothing came for so long: everything is there, or will not come. */
 const QUIET_MS = 4_000;
 
@@ -187,7 +189,7 @@ async function broken(cluster: FaultCluster): Promise<boolean> {
 /** Before everything else: what one death alone costs. */
 async function oneByOne(cluster: FaultCluster, fleet: Fleet, load: Load): Promise<readonly Death[]> {
   let done = false;
-  const loading = load.run(rate / 2, () => done);
+  const loading = load.run(Math.min(rate, CALM_RATE), () => done);
   const deaths = await killOneByOne({ cluster, fleet, random: randomOf(5), say, rounds: Number(values.deaths) });
   done = true;
   await loading;

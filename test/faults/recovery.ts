@@ -24,8 +24,6 @@ const WARM_MS = 20_000;
 const CALM_MS = 4_000;
 /** Clients that come anew while a logic has just died. */
 const NEWCOMERS = 50;
-/** Deliveries that take so long were held up. */
-const HELD_UP_MS = 500;
 
 export interface RecoveryOptions {
   readonly cluster: FaultCluster;
@@ -75,7 +73,7 @@ export function figuresOf(deaths: readonly Death[], pushes: readonly Push[], lin
   const newcomers = logics.flatMap((one) => one.newcomersMs);
   return [
     `${comets.length} comets killed: ${back.length} clients were back after ${spread(back)}; what was pushed to them came ${spread(after)} after they were back, or after it was accepted`,
-    `${jobs.length} jobs killed: the last push that had waited for a partition to move came ${jobs.map(({ overMs }) => seconds(overMs)).join(', ')} after the death`,
+    `${jobs.length} jobs killed: the push that waited longest for its partition to move took ${jobs.map(({ slowestMs }) => seconds(slowestMs)).join(', ')}`,
     `${logics.length} logics killed: ${sum(logics.map(({ lost }) => lost))} clients lost their connection; ${sum(logics.map(({ unknown }) => unknown))} pushes were in flight there and have no answer; ${newcomers.length} clients that came then were in after ${spread(newcomers)}; deliveries took ${seconds(Math.max(0, ...logics.map(({ slowestMs }) => slowestMs)))} at most`,
   ];
 }
@@ -127,18 +125,16 @@ class Felt {
     return { backMs: [...back.values()].map((openedAt) => openedAt - at), afterMs };
   }
 
-  /** How long deliveries took, and until when they were held up. */
-  delivery({ at, until }: Death): { readonly slowestMs: number; readonly overMs: number } {
+  /** How long the slowest delivery took, from its acceptance. */
+  delivery({ at, until }: Death): { readonly slowestMs: number } {
     let slowestMs = 0;
-    let overMs = 0;
     const clients = new Set(this.#lines.flatMap((line) => (line.ev === 'joined' && line.at < at ? [line.who] : [])));
     for (const who of clients) {
       for (const { came, acceptedAt } of this.#deliveries(who, at, until)) {
         slowestMs = Math.max(slowestMs, came - acceptedAt);
-        if (came - acceptedAt > HELD_UP_MS) overMs = Math.max(overMs, came - at);
       }
     }
-    return { slowestMs, overMs };
+    return { slowestMs };
   }
 
   logic({ at, until, dropped }: Death): {

@@ -16,6 +16,7 @@ import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
 import { Load } from './load.js';
 import { CometObserver } from './observer.js';
+import { OpenPace } from './open-pace.js';
 import { Opens } from './opens.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
 import { Pacer } from './pacer.js';
@@ -104,6 +105,7 @@ export class CometCore implements SessionHost {
   readonly sweeper: Sweeper;
   readonly pacer: Pacer;
   readonly opens = new Opens();
+  readonly openPace: OpenPace;
   readonly accepts = new SharedAccepts();
   readonly observer: CometObserver;
   readonly unclaimed = new Unclaimed();
@@ -136,6 +138,7 @@ export class CometCore implements SessionHost {
     this.node = node;
     this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
+    this.openPace = new OpenPace(clock);
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
     this.traces = new CometTraces(parts.traces, clock);
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };

@@ -24,9 +24,12 @@ export function openSession(core: CometCore, session: Session, auth: Auth): void
   session.deaf = true;
   session.dialect = auth.dialect;
   session.encoding = encodingOf(auth.dialect, session.transport);
-  open(core, session, auth).catch((error: unknown) => {
-    core.counters.count('failed_open');
-    if (!session.closed) session.close(refusal(error));
+  core.openPace.begin(() => {
+    if (session.closed) return;
+    open(core, session, auth).catch((error: unknown) => {
+      core.counters.count('failed_open');
+      if (!session.closed) session.close(refusal(error));
+    });
   });
 }
 

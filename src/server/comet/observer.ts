@@ -6,13 +6,13 @@
 import type { DisconnectRow } from '../../protocol/disconnect.js';
 import { ALL_LOG, formatId, type LogName, type MessageId, type UserId } from '../../protocol/ids.js';
 import type { GapEvent, NodeEvent } from '../observe/events.js';
-import { Kind, type Matcher } from '../observe/filter.js';
+import { Kind, type MatchedSession, type Matcher } from '../observe/filter.js';
 import type { EventHub, SessionSource } from '../observe/hub.js';
 import { FlightRecorder } from '../observe/recorder.js';
 import type { Replay, Watch } from '../observe/watch.js';
 import type { LaggingTopic, Sweep, TopicObserver } from './fan-out.js';
 import { rounded, whoOf } from './observed.js';
-import type { Session, SessionObserver } from './session.js';
+import { Phase, type Session, type SessionObserver } from './session.js';
 import { FrameTap } from './tap.js';
 
 /** Sessions of a node that a watch without a sample watches one by one. */
@@ -53,7 +53,9 @@ export class CometObserver implements SessionObserver, TopicObserver, SessionSou
     let looked = 0;
     for (const session of this.#candidates(matcher)) {
       if (++looked % LOOK_BATCH === 0) await new Promise<void>((resolve) => this.hub.clock.soon(resolve));
-      if (session.closed || !matcher.session(session) || !this.hub.watches.includes(watch)) continue;
+      if (!this.hub.watches.includes(watch)) return;
+      // Who is still being opened is counted when it is open.
+      if (session.phase !== Phase.OPEN || !matcher.session(session)) continue;
       watch.sessions++;
       this.#mark(session, watch);
     }
@@ -107,8 +109,10 @@ export class CometObserver implements SessionObserver, TopicObserver, SessionSou
   }
 
   joined(session: Session, log: LogName): void {
+    const before = this.#without(session, log);
     for (const watch of this.hub.watches) {
-      if (watch.matcher.rooms?.has(log) !== true || !watch.matcher.session(session)) continue;
+      const { matcher } = watch;
+      if (matcher.rooms?.has(log) !== true || !matcher.session(session) || matcher.session(before)) continue;
       watch.sessions++;
       this.#mark(session, watch);
     }
@@ -195,6 +199,10 @@ export class CometObserver implements SessionObserver, TopicObserver, SessionSou
   }
 
   // Who is watched.
+
+  #without({ session, handle, topics }: Session, log: LogName): MatchedSession {
+    return { session, handle, topics: topics.filter((topic) => topic.log !== log) };
+  }
 
   #candidates({ sessions, users }: Matcher): Iterable<Session> {
     const comet = this.#comet;

@@ -85,13 +85,16 @@ export class ClusterWatch {
     const records = await Promise.race([registry.nodes().catch(() => undefined), deadline]);
     if (records !== undefined) this.#learn(records);
     const live = [...this.#known.values()].filter(({ record }) => record.state !== 'gone');
-    const questions = live.map((known) => this.#ask(known, request));
+    // Others may look at the same time, with other requests: what is shown is what this one was answered.
+    const heard = new Map<NodeId, CometStats>();
+    const unheard = new Set(live);
+    const questions = live.map((known) => this.#ask(known, request, heard).then(() => unheard.delete(known)));
     // Who was silent before is heard when it speaks.
     const waitedFor = questions.filter((_question, at) => live[at]?.silent === false);
     await Promise.race([Promise.all(waitedFor), deadline]);
     late.abort();
-    for (const known of live) if (known.asking !== undefined) known.silent = true;
-    const facts = this.#facts();
+    for (const known of unheard) known.silent = true;
+    const facts = this.#facts(heard);
     this.#alarm.judge(facts);
     return facts;
   }
@@ -149,16 +152,16 @@ export class ClusterWatch {
     known.comet = undefined;
   }
 
-  #ask(known: Known, request: StatsRequest): Promise<void> {
+  #ask(known: Known, request: StatsRequest, heard: Map<NodeId, CometStats>): Promise<void> {
     if (known.silent && known.asking !== undefined) return known.asking;
-    const question = this.#question(known, request).finally(() => {
+    const question = this.#question(known, request, heard).finally(() => {
       if (known.asking === question) known.asking = undefined;
     });
     known.asking = question;
     return question;
   }
 
-  async #question(known: Known, request: StatsRequest): Promise<void> {
+  async #question(known: Known, request: StatsRequest, heard: Map<NodeId, CometStats>): Promise<void> {
     const { clock, reports, cometFor, self } = this.#parts;
     const { record } = known;
     const askedAt = clock.now();
@@ -171,7 +174,10 @@ export class ClusterWatch {
     // Of another incarnation by now, or nothing came: as it was.
     if (known.record.incarnation !== record.incarnation) return;
     if (report !== undefined) known.report = report;
-    if (stats !== undefined) this.#take(known, stats);
+    if (stats !== undefined) {
+      this.#take(known, stats);
+      heard.set(record.node, stats);
+    }
     const answers = comet === undefined ? record.address === '' || report !== undefined : stats !== undefined;
     if (!answers) {
       known.silent = true;
@@ -199,12 +205,13 @@ export class ClusterWatch {
     known.before = { at, counts };
   }
 
-  #facts(): Facts {
+  #facts(heard: ReadonlyMap<NodeId, CometStats>): Facts {
     const { clock, version, queue, buckets } = this.#parts;
     const now = clock.monotonic();
     const nodes = this.#records.map((record): NodeFacts => {
       const known = this.#known.get(record.node);
-      const { report, comet, skewMs } = known ?? {};
+      const { report, skewMs } = known ?? {};
+      const comet = heard.get(record.node) ?? known?.comet;
       const silentMs = known?.silent === true && record.state !== 'gone' ? Math.max(1, now - known.answeredAt) : 0;
       return { ...record, report, comet, skewMs: silentMs > 0 ? undefined : skewMs, silentMs };
     });

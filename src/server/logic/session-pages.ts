@@ -35,7 +35,7 @@ export interface SessionPage {
 export async function sessionPage(parts: PageParts, query: SessionQuery): Promise<SessionPage> {
   const { user, node, room } = query;
   if (node !== undefined) await assertComet(parts, node);
-  if (room !== undefined || (node !== undefined && user === undefined)) {
+  if (user === undefined && (room !== undefined || node !== undefined)) {
     const page = await pageOfComets(parts, query);
     if (page !== undefined) return page;
   }
@@ -46,7 +46,9 @@ export async function sessionPage(parts: PageParts, query: SessionQuery): Promis
     ...(node === undefined ? {} : { comet: node }),
   });
   const items = await withInfos(parts, states);
-  return { items, next: states.length < query.limit ? undefined : states.at(-1)?.session };
+  // A user has few sessions, and a room many: which of them are in it their comets say.
+  const there = room === undefined ? items : items.filter(({ info }) => info?.rooms.includes(room) === true);
+  return { items: there, next: states.length < query.limit ? undefined : states.at(-1)?.session };
 }
 
 /** What their comets say of them, asked once a comet. */
@@ -69,7 +71,7 @@ export async function withInfos(parts: PageParts, states: readonly SessionState[
 /** By comet, and by id within it: `next` is SESSION@NODE. Undefined: the one comet that is asked about does not answer. */
 async function pageOfComets(
   parts: PageParts,
-  { user, node, room, after, limit }: SessionQuery,
+  { node, room, after, limit }: SessionQuery,
 ): Promise<SessionPage | undefined> {
   const at = after === undefined ? -1 : after.indexOf('@');
   const position = at < 0 ? undefined : { session: after?.slice(0, at) as SessionId, node: after?.slice(at + 1) ?? '' };
@@ -79,17 +81,12 @@ async function pageOfComets(
   const items: PagedSession[] = [];
   for (const name of names.sort()) {
     if (position !== undefined && name < position.node) continue;
-    let from = name === position?.node ? position.session : undefined;
-    for (;;) {
-      const wanted = limit - items.length;
-      const found = await askComet(parts, name, (comet) => comet.sessionPage(room, from, wanted));
-      if (found === undefined && node !== undefined && room === undefined) return undefined;
-      for (const info of found ?? []) if (user === undefined || info.user === user) items.push({ state: info, info });
-      const last = found?.at(-1)?.session;
-      if (items.length >= limit) return { items, next: `${last}@${name}` };
-      if (found === undefined || found.length < wanted) break;
-      from = last;
-    }
+    const from = name === position?.node ? position.session : undefined;
+    const wanted = limit - items.length;
+    const found = await askComet(parts, name, (comet) => comet.sessionPage(room, from, wanted));
+    if (found === undefined && node !== undefined && room === undefined) return undefined;
+    for (const info of found ?? []) items.push({ state: info, info });
+    if (items.length >= limit) return { items, next: `${found?.at(-1)?.session}@${name}` };
   }
   return { items, next: undefined };
 }

@@ -233,8 +233,8 @@ export interface KeepAliveEvent {
 export interface EndEvent {
   readonly event: 'end';
   readonly at: number;
-  /** `limit`: it carried as many as were asked for. */
-  readonly reason: 'limit' | 'shutdown';
+  /** `limit`: it carried as many as were asked for. `refused`: the key that it began with is good no more. */
+  readonly reason: 'limit' | 'shutdown' | 'refused';
 }
 
 /** What a stream says of itself. */

@@ -121,9 +121,10 @@ export class EventHub implements WatchService {
   #end(at: number): void {
     const [watch] = this.watches.splice(at, 1);
     if (watch === undefined) return;
+    // The source looks at what is still wanted.
+    this.#changed();
     this.source?.end(watch);
     watch.end();
-    this.#changed();
   }
 
   #changed(): void {

@@ -5,7 +5,7 @@
  */
 import { ImgoError } from '../../protocol/errors.js';
 import { type Clock, pause, type Timer } from '../clock.js';
-import type { EventFilter, MissedEvent, StreamEvent } from './events.js';
+import type { EndEvent, EventFilter, MissedEvent, StreamEvent } from './events.js';
 import { Kind, Matcher, namesNode } from './filter.js';
 import type { WatchRequest, WatchService } from './hub.js';
 import type { EventBatch } from './watch.js';
@@ -61,6 +61,8 @@ interface Source {
   /** It was said to be missed, and not to be back. */
   missed: boolean;
   gone: boolean;
+  /** Events that found no room there, and are not told yet. */
+  dropped: number;
 }
 
 export class EventStream {
@@ -73,7 +75,7 @@ export class EventStream {
   #bytes = 0;
   #droppedHere = 0;
   #left: number;
-  #end: 'limit' | 'shutdown' | undefined;
+  #end: EndEvent['reason'] | undefined;
   #wake: (() => void) | undefined;
   #looking: Timer | undefined;
 
@@ -120,6 +122,7 @@ export class EventStream {
         this.#took(source, answer);
         void this.#follow(source);
       }
+      if (this.#stopped.signal.aborted) return;
       this.#looking = this.#parts.clock.every(LOOK_MS, () => void this.#look());
     } catch (error) {
       this.stop();
@@ -142,9 +145,10 @@ export class EventStream {
     }
   }
 
-  /** The server stops: what is there is still read, then it ends. */
-  shutDown(): void {
-    this.#finish('shutdown');
+  /** The server stops, or whoever reads may not any more: what is there is still read, then it ends. */
+  finish(reason: EndEvent['reason']): void {
+    this.#end ??= reason;
+    this.stop();
   }
 
   /** Nobody reads any more. Nodes are told; who does not hear it forgets the watch by itself. */
@@ -168,7 +172,7 @@ export class EventStream {
     }
     const lines = upTo(parcel.lines, this.#left);
     this.#outbox = [];
-    this.#finish('limit');
+    this.finish('limit');
     return lines;
   }
 
@@ -185,11 +189,6 @@ export class EventStream {
     });
   }
 
-  #finish(reason: 'limit' | 'shutdown'): void {
-    this.#end ??= reason;
-    this.#wake?.();
-  }
-
   // What nodes give.
 
   async #nodes(): Promise<readonly WatchedNode[]> {
@@ -198,7 +197,7 @@ export class EventStream {
   }
 
   #add({ node, service }: WatchedNode): Source {
-    const source = { node, service, known: false, missed: false, gone: false };
+    const source = { node, service, known: false, missed: false, gone: false, dropped: 0 };
     this.#sources.set(node, source);
     return source;
   }
@@ -264,16 +263,24 @@ export class EventStream {
       source.missed = false;
       this.#say({ event: 'back', at: this.#now(), node: source.node });
     }
-    if (answer.count > 0) this.#put({ lines: answer.lines, events: answer.count });
     const { node } = source;
     const at = this.#now();
-    if (answer.dropped > 0) {
-      this.#say({ event: 'dropped', at, count: answer.dropped, reason: 'node_buffer', node });
-    }
+    this.#sayDropped(source, 0);
+    if (answer.count > 0) this.#put({ lines: answer.lines, events: answer.count });
+    this.#sayDropped(source, answer.dropped);
     if (answer.partial !== undefined) {
       this.#say({ event: 'partial', at, node, watched: answer.partial, sessions: answer.sessions });
     }
     return undefined;
+  }
+
+  /** A flooded node drops some with every answer: while the reader takes nothing they add up to one word. */
+  #sayDropped(source: Source, more: number): void {
+    source.dropped += more;
+    if (source.dropped === 0 || this.#bytes > OUTBOX_BYTES / 2) return;
+    const { node, dropped: count } = source;
+    source.dropped = 0;
+    this.#say({ event: 'dropped', at: this.#now(), count, reason: 'node_buffer', node });
   }
 
   #miss(source: Source, reason: MissedEvent['reason']): void {

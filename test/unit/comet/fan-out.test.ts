@@ -42,10 +42,16 @@ describe('coalescing', () => {
   test('a sweep that takes longer than the window is followed by the next one, never joined by it', async () => {
     const stage = new Stage({ windowMs: 10 }, { yieldEvery: 4 });
     const outlets = joined(stage, 40);
+    for (const outlet of outlets) {
+      const write = outlet.write.bind(outlet);
+      outlet.write = (bytes) => {
+        stage.clock.time += 5;
+        write(bytes);
+      };
+    }
     stage.push();
     await stage.clock.turn();
     for (let turns = 0; turns < 9; turns++) {
-      stage.clock.time += 20;
       stage.push();
       await stage.clock.turn();
     }
@@ -55,6 +61,28 @@ describe('coalescing', () => {
       expect(writes).toBeLessThanOrEqual(2);
       expect(ids).toHaveLength(10);
     }
+  });
+
+  test('where everything else takes long, a sweep has as much time as that', async () => {
+    const stage = new Stage({ windowMs: 10 }, { yieldEvery: 4 });
+    const outlets = joined(stage, 40);
+    for (const outlet of outlets) {
+      const write = outlet.write.bind(outlet);
+      outlet.write = (bytes) => {
+        stage.clock.time += 1;
+        write(bytes);
+      };
+    }
+    stage.push();
+    stage.clock.time += 18;
+    await stage.clock.turn();
+    expect(outlets.filter(({ writes }) => writes === 1)).toHaveLength(20);
+    // Nothing else took time: the next turn is as short as ever.
+    await stage.clock.turn();
+    expect(outlets.filter(({ writes }) => writes === 1)).toHaveLength(24);
+    stage.clock.time += 1_000;
+    await stage.clock.turn();
+    expect(outlets.every(({ writes }) => writes === 1)).toBe(true);
   });
 
   test('a sweep yields after as many sockets as it may, and a large topic does not hold up a small one', async () => {

@@ -1,5 +1,6 @@
 // GET /v1/events: who may, which filters are refused and how, and how a stream begins and ends.
 
+import { get } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/server/clock.js';
 import { createKey } from '../../../src/server/logic/keys.js';
@@ -133,6 +134,48 @@ test('a reader that goes away is noticed at once', async () => {
   expect(hub.watches.length).toBe(1);
   reader.close();
   await until('forgotten', () => hub.watches.length === 0);
+});
+
+test('readers that go away before their stream begins leave nothing behind', async () => {
+  const service = { watch: () => new Promise<never>(() => undefined), unwatch: async () => undefined };
+  let asked = 0;
+  const nodes = async () => {
+    asked++;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return [{ node: 'n', service }];
+  };
+  await start({ http: { watched: nodes } });
+  const calls = Array.from({ length: MAX_STREAMS }, () =>
+    get(`${base}/v1/events`, { agent: false }).on('error', () => {}),
+  );
+  await until('all have come', () => asked === MAX_STREAMS);
+  for (const call of calls) call.destroy();
+  await until('room', async () => {
+    const again = await EventReader.open(base);
+    if (again instanceof EventReader) readers.push(again);
+    return again instanceof EventReader;
+  });
+  // Streams that are left look for nodes every second.
+  for (const reader of readers.splice(0)) reader.close();
+  await until('nobody asks for nodes', async () => {
+    const before = asked;
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    return asked === before;
+  });
+});
+
+test('a key that is revoked ends the streams that it began', async () => {
+  await start({ http: { development: false } });
+  const made = (name: string) =>
+    createKey(setup.credentials, systemClock, { name, scopes: ['admin'], ttlMs: undefined });
+  const [good, bad] = [await made('good'), await made('bad')];
+  const of = ({ secret }: { readonly secret: string }) => open('', { authorization: `Bearer ${secret}` });
+  const [stays, goes] = [await of(good), await of(bad)];
+  await setup.credentials.revokeKey(bad.record.id, systemClock.now());
+  await until('the end', () => goes.ended);
+  expect(goes.events.at(-1)).toMatchObject({ event: 'end', reason: 'refused' });
+  expect(stays.ended).toBe(false);
+  await until('forgotten', () => hub.watches.length === 1);
 });
 
 test('a server that stops ends its streams with a word', async () => {

@@ -123,6 +123,15 @@ describe('pages of sessions', () => {
     expect([...comets.values()].map(({ asked }) => asked)).toEqual([1, 1]);
   });
 
+  test('of a user in a room cost what the user has, however many are in the room', async () => {
+    const { comets, all } = await stage([600]);
+    const { found, pages } = await all({ user: 'u2', room: 'r' }, 50);
+    expect(found).toHaveLength(100);
+    const [comet] = comets.values();
+    expect(comet?.asked).toBeLessThanOrEqual(pages);
+    expect(pages).toBeLessThan(6);
+  });
+
   test('of a node that is too old to list its own come from the store', async () => {
     const { comets, all } = await stage([10, 10]);
     for (const comet of comets.values()) comet.answers = false;

@@ -132,3 +132,13 @@ test('a watch that nobody fetches is forgotten; asked for again it says that it 
   expect(hub.wants).toBe(0);
   expect(await fetch(hub, 'a')).toMatchObject({ began: true });
 });
+
+test('a source that is told that the last watch ends sees that nothing is wanted any more', async () => {
+  const hub = hubOf();
+  const wanted: number[] = [];
+  const end = () => void wanted.push(hub.wants);
+  hub.source = { begin: async () => undefined, end, replay: () => ({ next: () => undefined }) };
+  await fetch(hub, 'a', { events: ['held'] });
+  await hub.unwatch('a');
+  expect(wanted).toEqual([0]);
+});

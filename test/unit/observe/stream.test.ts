@@ -84,7 +84,7 @@ test('a server that stops ends it with a word', async () => {
   const stream = streamOf(() => [{ node: 'a', service: hub }]);
   await stream.begin();
   const { events, ended } = read(stream);
-  stream.shutDown();
+  stream.finish('shutdown');
   await ended;
   expect(events.at(-1)).toMatchObject({ event: 'end', reason: 'shutdown' });
 });
@@ -125,6 +125,62 @@ test('a reader that takes nothing costs a bounded buffer; what it did not get is
   expect(shown + count).toBeGreaterThanOrEqual(n);
   expect(shown + count).toBeLessThanOrEqual(n + more);
   await lines.return();
+});
+
+test('what flooded nodes drop while a reader takes nothing adds up, and is told when it reads again', async () => {
+  const hub = hubOf('a');
+  let floods = 0;
+  const flooded: WatchService = {
+    watch: async (request) => {
+      const batch = await hub.watch({ ...request, waitMs: 0 });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      floods++;
+      return { ...batch, lines: `${'x'.repeat(OUTBOX_BYTES / 3)}\n`, count: 1, dropped: 5 };
+    },
+    unwatch: (id) => hub.unwatch(id),
+  };
+  const stream = streamOf(() => [{ node: 'a', service: flooded }]);
+  await stream.begin();
+  const lines = stream.lines();
+  await until('many answers', () => floods > 20);
+  const before = floods;
+  let words = 0;
+  let count = 0;
+  while (count < 5 * before) {
+    for (const line of String((await lines.next()).value).split('\n')) {
+      if (!line.startsWith('{"event":"dropped"') || !line.includes('node_buffer')) continue;
+      words++;
+      count += JSON.parse(line).count;
+    }
+  }
+  expect(words).toBeLessThan(before);
+  expect(count % 5).toBe(0);
+  await lines.return();
+});
+
+test('with a limit no event comes after the last, however slowly it is read', async () => {
+  const hub = hubOf('a');
+  const stream = streamOf(() => [{ node: 'a', service: hub }], { limit: 2 });
+  await stream.begin();
+  const lines = stream.lines();
+  await lines.next();
+  const more = () => {
+    for (let n = 1; n <= 3; n++) hub.accepted('user:1', { epoch: 1, n }, 3);
+  };
+  more();
+  const first = String((await lines.next()).value);
+  more();
+  // As long as a fetch takes: what it brings must not be read.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  let rest = '';
+  for await (const text of lines) rest += text;
+  expect(first.split('\n').length - 1).toBe(2);
+  expect(
+    rest
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line).event),
+  ).toEqual(['end']);
 });
 
 test('a node that fails is missed once, with why, and back when it answers; the others go on', async () => {

@@ -12,6 +12,8 @@ import { type RouteContext, requireScope } from './route.js';
 
 /** Streams of one logic at a time. */
 export const MAX_STREAMS = 32;
+/** How often a stream's key is asked about again: one that is revoked or expires ends it, ms. */
+const CHECK_MS = 2_000;
 /** Alternatives of one parameter. */
 const MOST = 100;
 
@@ -51,7 +53,7 @@ export function registerEvents(scope: FastifyInstance, context: RouteContext): v
   requireScope(scope, context.access, 'admin');
   const open = new Set<EventStream>();
   context.stopped.addEventListener('abort', () => {
-    for (const stream of open) stream.shutDown();
+    for (const stream of open) stream.finish('shutdown');
   });
   const schema = {
     summary: 'What happens at every node, as it happens',
@@ -71,6 +73,8 @@ export function registerEvents(scope: FastifyInstance, context: RouteContext): v
     if (open.size >= MAX_STREAMS) throw new ImgoError('too_many_streams', { limit: MAX_STREAMS });
     const stream = new EventStream({ clock, version, nodes }, { filter, sinceMs, limit: asked.limit });
     open.add(stream);
+    // The reader is gone, maybe before it begins: what waits for events is told, and ends.
+    reply.raw.once('close', () => stream.stop());
     try {
       await stream.begin();
     } catch (error) {
@@ -85,15 +89,28 @@ export function registerEvents(scope: FastifyInstance, context: RouteContext): v
     const sse = wantsSse(request);
     const lines = sse ? asSse(stream) : asLines(stream, () => clock.now());
     const body = Readable.from(lines, { objectMode: false, highWaterMark: 64 * 1024 });
-    // The reader is gone: what waits for events is told, and ends.
-    reply.raw.once('close', () => stream.stop());
+    const checking = clock.every(CHECK_MS, async () => {
+      if (await isRefused(context, request)) stream.finish('refused');
+    });
     body.once('close', () => {
+      stream.stop();
+      clock.clear(checking);
       open.delete(stream);
       log.info({ stream: stream.id, key: request.caller.keyName }, 'a stream of events has ended');
     });
     reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
     return reply.type(sse ? 'text/event-stream' : 'application/x-ndjson').send(body);
   });
+}
+
+/** Where the store cannot be asked the key is as good as it was. */
+async function isRefused({ access }: RouteContext, request: FastifyRequest): Promise<boolean> {
+  try {
+    await access.caller(request, 'admin');
+    return false;
+  } catch (error) {
+    return error instanceof ImgoError && error.http < 500;
+  }
 }
 
 /** @throws ImgoError payloads_hidden */

@@ -1,0 +1,31 @@
+// Opens in a storm: some each turn, in order, and none is forgotten.
+
+import { expect, test } from 'vitest';
+import { OpenPace } from '../../../src/server/comet/open-pace.js';
+import { HandClock } from './stage.js';
+
+test('a few begin at once, the others turn by turn in the order in which they came', async () => {
+  const clock = new HandClock();
+  const pace = new OpenPace(clock);
+  const begun: number[] = [];
+  for (let n = 0; n < 200; n++) pace.begin(() => begun.push(n));
+  expect(begun).toHaveLength(64);
+  await clock.turn();
+  expect(begun).toHaveLength(128);
+  pace.begin(() => begun.push(200));
+  expect(begun).toHaveLength(128);
+  await clock.rest();
+  expect(begun).toEqual(Array.from({ length: 201 }, (_, n) => n));
+  expect(pace.waiting).toBe(0);
+});
+
+test('who comes alone never waits', async () => {
+  const clock = new HandClock();
+  const pace = new OpenPace(clock);
+  let begun = 0;
+  for (let n = 0; n < 300; n++) {
+    pace.begin(() => begun++);
+    expect(begun).toBe(n + 1);
+    await clock.turn();
+  }
+});
