@@ -122,6 +122,7 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
       flushesPerCpuSecond: ratio(flushes, serverCpu),
       flushes,
       loopP99Ms: most(meter, (sample) => sample.server.loopP99Ms),
+      cpuByRole: roleCpu(began, ended),
     },
     client: {
       cpuSeconds: ended.client.cpuSeconds - began.client.cpuSeconds,
@@ -149,6 +150,12 @@ export function resultOf(parts: RunParts, found: Found): BenchResult {
   });
   const trusted = { ...result, client: { ...result.client, saturated } };
   return { ...trusted, assertions: judge(assertions, trusted) };
+}
+
+function roleCpu(began: Mark, ended: Mark): Readonly<Record<string, number>> {
+  const before = began.nodes?.cpuByRole ?? {};
+  const entries = Object.entries(ended.nodes?.cpuByRole ?? {});
+  return Object.fromEntries(entries.map(([role, cpuSeconds]) => [role, cpuSeconds - (before[role] ?? 0)]));
 }
 
 function missingOf({ lost, excused, broken }: ReceiverAudit): number {

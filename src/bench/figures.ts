@@ -247,6 +247,8 @@ export interface BenchResult {
     readonly flushesPerCpuSecond: number;
     readonly flushes: number;
     readonly loopP99Ms: number;
+    /** Roles apart: CPU seconds of all nodes of each role meanwhile. Empty for a server that is one. */
+    readonly cpuByRole: Readonly<Record<string, number>>;
   };
   readonly client: {
     readonly cpuSeconds: number;

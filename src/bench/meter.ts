@@ -89,15 +89,16 @@ export class Meter {
     return (this.#parts.now() - this.#startedAt) / 1_000;
   }
 
+  /** Roles apart say themselves what they use, wherever they are. */
   server(): Usage {
+    const { comets = [], apart = [], cpuByRole = {} } = this.#parts.nodes?.latest ?? {};
+    const rssOf = (nodes: readonly { readonly rssBytes: number }[]) =>
+      nodes.reduce((sum, one) => sum + one.rssBytes, 0);
+    if (apart.length > 0) return { processes: apart.length, cpuSeconds: sumOf(cpuByRole), rssBytes: rssOf(apart) };
     const seen = this.#parts.server?.usage();
     if (seen !== undefined) return seen;
-    const comets = this.#parts.nodes?.latest?.comets ?? [];
-    return {
-      processes: comets.length,
-      cpuSeconds: comets.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
-      rssBytes: comets.reduce((sum, { rssBytes }) => sum + rssBytes, 0),
-    };
+    const cpuSeconds = comets.reduce((sum, one) => sum + one.cpuSeconds, 0);
+    return { processes: comets.length, cpuSeconds, rssBytes: rssOf(comets) };
   }
 
   client(): Usage {

@@ -1,5 +1,5 @@
 /** What the server says of itself: asked now and then, never waited for. A server that is busy answers late. */
-import { isJsonObject } from '../protocol/text.js';
+import { isJsonObject, type JsonObject } from '../protocol/text.js';
 import type { FanOutFigures } from './figures.js';
 import type { HttpCaller } from './http-caller.js';
 
@@ -12,9 +12,20 @@ export interface CometFigures {
   readonly loopP99Ms: number;
 }
 
+/** One node of roles apart, and what it does: `logic`, `job`, `comet`, or several with `+` between them. */
+export interface RoleFigures {
+  readonly role: string;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+}
+
 export interface NodesFigures {
   readonly fanOut: FanOutFigures;
   readonly comets: readonly CometFigures[];
+  /** Those that are there; empty for a server that is one. */
+  readonly apart: readonly RoleFigures[];
+  /** CPU seconds of all that ever were, by role. */
+  readonly cpuByRole: Readonly<Record<string, number>>;
 }
 
 /** Before the first answer, and of servers that have no such API. */
@@ -52,6 +63,8 @@ export class NodesWatch {
   readonly #known = new Map<string, { readonly incarnation: unknown; readonly comet: Comet }>();
   /** Earlier incarnations: what they counted stays counted. */
   readonly #ended: Comet[] = [];
+  /** Nodes of roles apart, by name and incarnation. */
+  readonly #apart = new Map<string, RoleFigures>();
   #latest: NodesFigures | undefined;
   #asking: Promise<NodesFigures | undefined> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -83,6 +96,7 @@ export class NodesWatch {
 
   /** What the server lists, as `/v1/nodes` has it. */
   take(items: readonly unknown[]): NodesFigures {
+    const here = this.#takeApart(items.filter(isJsonObject));
     for (const item of items) {
       if (!isJsonObject(item) || !isJsonObject(item['comet'])) continue;
       const { node, incarnation } = item;
@@ -91,8 +105,28 @@ export class NodesWatch {
       this.#known.set(String(node), { incarnation, comet: item['comet'] as unknown as Comet });
     }
     const comets = [...this.#known.values()].map(({ comet }) => comet);
-    this.#latest = addUp(comets, [...comets, ...this.#ended]);
+    const cpuByRole: Record<string, number> = {};
+    for (const { role, cpuSeconds } of this.#apart.values()) cpuByRole[role] = (cpuByRole[role] ?? 0) + cpuSeconds;
+    const apart = here.flatMap((name) => this.#apart.get(name) ?? []);
+    this.#latest = { ...addUp(comets, [...comets, ...this.#ended]), apart, cpuByRole };
     return this.#latest;
+  }
+
+  /** Where there are several nodes with an address, each says what it uses. Returns those that are there, by name. */
+  #takeApart(items: readonly JsonObject[]): readonly string[] {
+    const nodes = items.filter(
+      ({ address, state }) => typeof address === 'string' && address !== '' && state !== 'gone',
+    );
+    if (nodes.length < 2 && this.#apart.size === 0) return [];
+    return nodes.map(({ node, incarnation, roles, report }) => {
+      const name = `${String(node)} ${String(incarnation)}`;
+      if (isJsonObject(report)) {
+        const role = Array.isArray(roles) ? roles.join('+') : 'other';
+        const { cpuSeconds, rssBytes } = report;
+        this.#apart.set(name, { role, cpuSeconds: Number(cpuSeconds), rssBytes: Number(rssBytes) });
+      }
+      return name;
+    });
   }
 
   async #ask(): Promise<NodesFigures | undefined> {
@@ -107,7 +141,7 @@ export class NodesWatch {
 }
 
 /** Figures of those that are there; counts of all that ever were. */
-function addUp(comets: readonly Comet[], ever: readonly Comet[]): NodesFigures {
+function addUp(comets: readonly Comet[], ever: readonly Comet[]): Pick<NodesFigures, 'fanOut' | 'comets'> {
   const topics = comets.flatMap((comet) => comet.topics);
   const count = (name: string) => ever.reduce((sum, { counters }) => sum + (counters[name] ?? 0), 0);
   const most = (of: (topic: Topic) => number) => topics.reduce((max, topic) => Math.max(max, of(topic)), 0);

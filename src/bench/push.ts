@@ -37,7 +37,9 @@ export function pushApi(http: HttpCaller, names: PushNames): PushApi {
       try {
         return read(await http.call('POST', path, body));
       } catch (error) {
-        return { kind: 'unknown', reason: (error as NodeJS.ErrnoException).code ?? 'no answer' };
+        const { code = 'no answer' } = error as NodeJS.ErrnoException;
+        // Nobody listens: nothing was sent.
+        return { kind: code === 'ECONNREFUSED' ? 'refused' : 'unknown', reason: code };
       }
     },
   };

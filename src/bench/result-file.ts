@@ -145,6 +145,7 @@ const result = z.looseObject({
     flushesPerCpuSecond: number.nullable().transform((value) => value ?? 0),
     flushes: number,
     loopP99Ms: number,
+    cpuByRole: counts.default({}),
   }),
   client: z.looseObject({
     cpuSeconds: number,

@@ -75,10 +75,10 @@ async function judge(connect: () => Promise<Api>): Promise<Verdict> {
   const { ready, reasons } = parseReady(answer.body.toString('utf8'), api);
   const message = 'pushes are not accepted';
   const alerts: Alert[] = reasons.map((code) => ({ code, severity: 'error', subject: '', message }));
-  // Probes need no key; figures do. Without the right to them the verdict stands all the same.
+  // Probes need no key; figures do. Without the right to them, or while there are none yet, the verdict stands all the same.
   const stats = await api.json<Stats>({ path: '/v1/stats' }).catch((error: unknown) => {
-    if (error instanceof ImgoError && (error.code === 'key_missing' || error.code === 'scope_missing'))
-      return undefined;
+    if (!(error instanceof ImgoError)) throw error;
+    if (!ready || error.code === 'key_missing' || error.code === 'scope_missing') return undefined;
     throw error;
   });
   alerts.push(...(stats?.alerts ?? []));

@@ -66,7 +66,7 @@ it('gives up when the run is cut short, and leaves no process behind', async () 
 it('ratios are of what both have', () => {
   const bare = { connections: 1, seconds: 1, flushes: 1, flushBytes: 1 };
   const reference = { ...bare, flushesPerCpuSecond: 100, deliveriesPerCpuSecond: 0, connectsPerCpuSecond: 50 };
-  const server = { cpuSeconds: 1, rssBytes: 1, bytesPerConnection: 1, flushes: 1, loopP99Ms: 0 };
+  const server = { cpuSeconds: 1, rssBytes: 1, bytesPerConnection: 1, flushes: 1, loopP99Ms: 0, cpuByRole: {} };
   const connections = { target: 1, open: 1, failed: {}, seconds: 1, perSecond: 1 };
   const connectMs = { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
   const result = {

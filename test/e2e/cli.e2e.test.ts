@@ -9,6 +9,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startProbes } from '../../src/server/probes.js';
 import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'imgo-cli-'));
@@ -129,6 +130,17 @@ describe('a command finds the server by itself', () => {
     const killed = await startServer([...PORTS, '--memory'], { XDG_STATE_HOME: state });
     await killed.end('SIGKILL');
     expect((await run(['status'], { state })).stderr).toContain('no run file');
+  });
+
+  it('one that waits for what it needs is not ready, and says for what', async () => {
+    const probes = await startProbes({ host: '127.0.0.1', port: 0 }, () => ['redis_unreachable'], { api: true });
+    try {
+      const { status, stdout, stderr } = await run(['--server', probes.address, 'status']);
+      expect([status, stdout]).toEqual([1, 'not_ready\n']);
+      expect(stderr).toContain('redis_unreachable');
+    } finally {
+      await probes.stop();
+    }
   });
 });
 

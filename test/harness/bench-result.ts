@@ -197,6 +197,7 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
       flushesPerCpuSecond: flushes / serverCpu,
       flushes,
       loopP99Ms: 31,
+      cpuByRole: {},
     },
     client: {
       cpuSeconds: clientCpu,

@@ -19,6 +19,7 @@ import {
   integrity,
   messages,
   reasons,
+  roles,
   tiles,
   times,
   trust,
@@ -64,7 +65,7 @@ export function htmlReport(result: BenchResult, compared?: BenchResult): string 
 ${head(result)}
 ${tiles(result)}
 <div class="pair"><div class="stack">${assertions(result)}${integrity(result)}${breaks(result)}</div>${trust(result)}</div>
-<div class="pair"><div class="stack">${messages(result)}${times(result)}</div><div class="stack">${work(result)}${reasons(result)}</div></div>
+<div class="pair"><div class="stack">${messages(result)}${times(result)}</div><div class="stack">${work(result)}${roles(result)}${reasons(result)}</div></div>
 ${compared === undefined ? '' : comparison(compared, compareRuns(compared, result))}
 <h2>Over time</h2>
 <noscript><p class="muted">The charts are drawn by the script in this file; all figures stand in the tables.</p></noscript>

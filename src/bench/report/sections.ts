@@ -214,6 +214,16 @@ export function work({ reference, server, connections }: BenchResult): Markup {
   return html`<section class="box"><h3>For a CPU second of the server</h3>${table(['', 'this run', 'bare sockets', 'ratio'], rows)}<p class="muted">${how}</p></section>`;
 }
 
+/** What each role used, where they are apart. */
+export function roles({ server, delivered, warmup }: BenchResult): Markup {
+  const all = Object.entries(server.cpuByRole);
+  if (all.length === 0) return html``;
+  const measured = delivered - warmup.delivered;
+  const each = (cpuSeconds: number) => (measured > 0 ? short((cpuSeconds / measured) * 1e6) : '');
+  const rows = all.map(([role, cpuSeconds]): Row => [role, short(cpuSeconds), each(cpuSeconds)]);
+  return html`<section class="box"><h3>CPU by role</h3>${table(['', 'seconds', 'for 1 M deliveries'], rows)}</section>`;
+}
+
 /** How long things took. */
 export function times({ latencies, latencyMs, http, connections }: BenchResult): Markup {
   const row = (name: string, { p50, p90, p99, p999, max }: typeof latencyMs): Row => [

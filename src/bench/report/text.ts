@@ -72,6 +72,7 @@ export function resultLines(result: BenchResult, exit: number = exitStatus(resul
         ]),
     ...(connections.open > 0 ? [row('connect', connectWords(result))] : []),
     row('server', serverWords(result)),
+    ...roleLines(result),
     row('client', clientWords(result)),
     ...(reference === null ? [] : [row('reference', referenceWords(result))]),
     row('LIMIT', limitOf(result)),
@@ -165,6 +166,16 @@ function serverWords({ server, offered, connections }: BenchResult): string {
     `${size(server.rssBytes)} in all`,
     `loop p99 ${time(server.loopP99Ms)}`,
   ].join(' · ');
+}
+
+/** What each role used, where they are apart. */
+function roleLines({ server, delivered, warmup }: BenchResult): readonly string[] {
+  const measured = delivered - warmup.delivered;
+  const parts = Object.entries(server.cpuByRole).map(([role, cpuSeconds]) => {
+    const each = measured > 0 ? ` (${short((cpuSeconds / measured) * 1e6)} for 1 M deliveries)` : '';
+    return `${role} ${short(cpuSeconds)} cpu·s${each}`;
+  });
+  return parts.length === 0 ? [] : [row('', parts.join(' · '))];
 }
 
 function clientWords({ client, offered }: BenchResult): string {

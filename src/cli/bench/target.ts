@@ -101,7 +101,10 @@ function clientsOf(api: Api, { transport, dialect }: Kind, native: boolean): str
   }
   const address = transport === 'tcp' ? runFile.tcp && `tcp://${runFile.tcp}` : runFile.ws;
   if (address !== undefined) return address;
-  throw new ImgoError('usage', { detail: `This server has ${transport} off.`, command: 'bench' });
+  throw new ImgoError('usage', {
+    detail: `This server takes no clients over ${transport}: name those that do, --clients ${transport}://HOST:PORT for each.`,
+    command: 'bench',
+  });
 }
 
 /** One client, with a token of its own. */

@@ -30,3 +30,27 @@ test('a comet that is silent keeps its figures; one that began anew keeps its co
     ['a/2', 26],
   ]);
 });
+
+test('roles apart: each says what it uses, and one that is started again adds to what its role used', () => {
+  const node = (name: string, incarnation: number, role: string, cpuSeconds: number | null) => ({
+    node: name,
+    incarnation,
+    roles: [role],
+    address: `127.0.0.1:${name.length}`,
+    state: 'ok',
+    report: cpuSeconds === null ? null : { cpuSeconds, rssBytes: 10 },
+    comet: null,
+  });
+  const watch = new NodesWatch(new HttpCaller('http://127.0.0.1:1', undefined));
+  expect(watch.take([item('a', 1, 10)])).toMatchObject({ apart: [], cpuByRole: {} });
+  watch.take([node('l1', 1, 'logic', 5), node('j1', 1, 'job', 3), node('j2', 1, 'job', 4)]);
+  const silent = watch.take([node('l1', 1, 'logic', 6), node('j1', 1, 'job', null), node('j2', 1, 'job', 5)]);
+  expect(silent.cpuByRole).toEqual({ logic: 6, job: 8 });
+  expect(silent.apart).toHaveLength(3);
+  const anew = watch.take([node('l1', 1, 'logic', 7), node('j1', 2, 'job', 1)]);
+  expect(anew.cpuByRole).toEqual({ logic: 7, job: 3 + 5 + 1 });
+  expect(anew.apart.map(({ role, cpuSeconds }) => [role, cpuSeconds])).toEqual([
+    ['logic', 7],
+    ['job', 1],
+  ]);
+});
