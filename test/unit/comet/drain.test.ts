@@ -36,7 +36,7 @@ test('one that is begun again before it is called off is on, takes nobody, and c
   await second;
   expect([drain.active, said.at(-1)]).toEqual([false, false]);
   const { closes } = connection;
-  clock.advance(1_000);
+  await clock.pass(1_000);
   expect(connection.closes).toBe(closes);
 });
 
