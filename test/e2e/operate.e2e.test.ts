@@ -164,7 +164,7 @@ describe('push --dry-run', () => {
 });
 
 describe('msg --payload', () => {
-  test.each(['{"x":1,"base64":"not it","message":12345678901234567890}', '"plain"'])(
+  test.each(['{"message":12345678901234567890,"base64":"not it"}', '"plain"'])(
     'shows %s as it was pushed',
     async (body) => {
       const { stdout: id } = await imgo('push', '--user', 'says', body);
