@@ -19,6 +19,8 @@ interface Node {
 }
 
 const POLL_MS = 500;
+/** A node that sends thousands away may be too busy to answer for a moment. */
+const SILENT_MS = 10_000;
 
 /**
  * Resolves when the node has no clients any more; it takes none until the process is started anew or the drain is called off.
@@ -35,9 +37,15 @@ export async function drain(api: Api, node: string, rate: number | undefined, ou
     progress = new Progress(output, node, begun.connections);
     let left = begun.connections;
     await progress.say(left);
+    let heardAt = performance.now();
     while (left > 0) {
       await wait(POLL_MS, undefined, { signal: interrupted.signal });
-      left = await connectionsOf(api, node);
+      const now = await connectionsOf(api, node);
+      if (now === undefined && performance.now() - heardAt > SILENT_MS)
+        throw new ImgoError('node_unreachable', { node });
+      if (now === undefined) continue;
+      heardAt = performance.now();
+      left = now;
       await progress.say(left);
     }
     progress.end();
@@ -60,12 +68,12 @@ export async function cancelDrain(api: Api, node: string, output: Output): Promi
   output.note(`${node} takes connections again; it has ${connections}.`);
 }
 
-async function connectionsOf(api: Api, node: string): Promise<number> {
+/** Undefined: it does not answer now. */
+async function connectionsOf(api: Api, node: string): Promise<number | undefined> {
   const { items } = await api.json<{ readonly items: readonly Node[] }>({ path: '/v1/nodes' });
   const found = items.find((one) => one.node === node && one.state !== 'gone');
   if (found === undefined) throw new ImgoError('node_not_found', { node });
-  if (found.comet === null) throw new ImgoError('node_unreachable', { node });
-  return found.comet.connections;
+  return found.comet?.connections;
 }
 
 /** How many are left: an object or a number a line; on a terminal one line that changes, with the pace. */

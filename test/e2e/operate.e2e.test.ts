@@ -65,7 +65,10 @@ async function joining(user: string, room: string): Promise<{ readonly id: strin
 
 beforeAll(async () => {
   const ports = ['--http', '0', '--tcp', '0', '--ws', '0'];
-  server = await startServer(['--memory', ...ports, '--workers', '2', '--set', 'drain.reconnect=1s,1s'], env);
+  server = await startServer(
+    ['--memory', ...ports, '--workers', '2', '--set', 'drain.reconnect=1s,1s', '--set', 'observe.payloads=allowed'],
+    env,
+  );
   for (let at = 0; at < COUNT; at++) await joining(`u${at}`, at % 3 === 0 ? 'live://a' : 'other');
 });
 
@@ -158,6 +161,17 @@ describe('push --dry-run', () => {
     expect(all.objects[0]).toMatchObject({ counts: { nodes: 2 } });
     expect((await api.kept('u0')).head).toBe('0-0');
   });
+});
+
+describe('msg --payload', () => {
+  test.each(['{"message":12345678901234567890,"base64":"not it"}', '"plain"'])(
+    'shows %s as it was pushed',
+    async (body) => {
+      const { stdout: id } = await imgo('push', '--user', 'says', body);
+      const { status, stdout } = await imgo('msg', `user:says@${id.trim()}`, '--payload');
+      expect([status, stdout.split('\n').at(-3)]).toEqual([0, `  ${body}`]);
+    },
+  );
 });
 
 describe('drain', () => {

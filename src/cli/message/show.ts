@@ -53,11 +53,10 @@ function seconds(ms: number): number {
   return ms < 1_000 ? Math.round(ms) : Math.round(ms / 1_000) * 1_000;
 }
 
-/** The last field of the answer, as it came. */
+/** The last field of the answer, as it came: what is named like it within the message is none of it. */
 function payloadOf(text: string): string {
-  const message = text.lastIndexOf(',"message":');
-  const base64 = text.lastIndexOf(',"base64":"');
-  if (base64 > message) return text.slice(base64 + ',"base64":"'.length, -2);
+  const { base64 } = JSON.parse(text) as { readonly base64?: string };
+  if (base64 !== undefined) return base64;
   const start = text.indexOf(',"message":', text.indexOf(',"verdict":'));
   return text.slice(start + ',"message":'.length, -1);
 }

@@ -17,6 +17,7 @@ export class Drain {
   readonly #changed: (draining: boolean) => void;
   #timer: Timer | undefined;
   #active = false;
+  #ending: Promise<void> | undefined;
 
   /** `changed`: others are told. */
   constructor(core: CometCore, listeners: Pick<Listeners, 'pause' | 'resume'>, changed: (draining: boolean) => void) {
@@ -57,10 +58,23 @@ export class Drain {
   }
 
   /** Called off. @throws ImgoError port_in_use when somebody has taken a port meanwhile */
-  async end(): Promise<void> {
-    if (!this.#active) return;
+  end(): Promise<void> {
+    if (!this.#active) return Promise.resolve();
     this.#clock.clear(this.#timer);
+    this.#timer = undefined;
+    this.#ending ??= this.#end().finally(() => {
+      this.#ending = undefined;
+    });
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
     await this.#listeners.resume();
+    if (this.#timer !== undefined) {
+      // It was begun again while the ports were opened.
+      this.#listeners.pause();
+      return;
+    }
     this.#active = false;
     this.#changed(false);
   }

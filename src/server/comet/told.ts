@@ -4,7 +4,8 @@
 import type { MessageId } from '../../protocol/ids.js';
 import type { LaggingTopic, TopicObserver, WritingTopic } from './fan-out.js';
 import type { LaneEntry } from './lane.js';
-import type { CometTraces, SweptTopic } from './traces.js';
+import type { SweptTopic } from './swept-traces.js';
+import type { CometTraces } from './traces.js';
 
 interface ToldTopic extends WritingTopic, LaggingTopic, SweptTopic {}
 

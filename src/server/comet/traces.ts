@@ -3,20 +3,13 @@
 // message is marked, that is all they do.
 
 import { Op } from '../../protocol/frame.js';
-import {
-  ALL_LOG,
-  compareIds,
-  formatId,
-  isZeroId,
-  type LogName,
-  type MessageId,
-  type UserId,
-} from '../../protocol/ids.js';
+import { compareIds, formatId, isZeroId, type LogName, type MessageId, type UserId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
-import type { AcknowledgedStep, DroppedStep, SweptStep } from '../observe/steps.js';
+import type { AcknowledgedStep, DroppedStep } from '../observe/steps.js';
 import type { Marked, TraceStore } from '../observe/traces.js';
 import type { Notification } from '../rpc/services.js';
-import type { JoinedTopic, Outlet } from './outlet.js';
+import type { Outlet } from './outlet.js';
+import { type SweptTopic, SweptTraces } from './swept-traces.js';
 
 /** A session as far as its steps need it. */
 interface Traced {
@@ -27,45 +20,21 @@ interface Traced {
   readonly taken: MessageId;
 }
 
-/** A topic as far as its sweeps need it. */
-export interface SweptTopic extends JoinedTopic {
-  position(outlet: Outlet): MessageId;
-  lagBytes(outlet: Outlet): number;
-}
-
 /** Who has which sessions and topics. */
 interface Readers {
   sessionsOf(user: UserId): readonly object[];
   readonly topics: { get(log: LogName): { readonly members: readonly object[] } | undefined };
 }
 
-/** A message of a topic that not all members have been given. */
-interface Pending {
-  readonly marked: Marked;
-  readonly operation: number;
-  readonly members: number;
-  readonly since: number;
-  gaps: number;
-  /** Members that gaps were noted of one by one. */
-  noted: number;
-  last: string;
-}
-
-/** Sessions that a step of a topic names, of each kind. */
-const SAMPLE = 8;
-/** Messages of one topic that are looked after at a time; the oldest gives way. */
-const PENDING_MAX = 16;
-/** So long members that do not read are waited for, ms. */
-const PENDING_MS = 60_000;
-
 export class CometTraces {
   readonly store: TraceStore;
   readonly #clock: Clock;
-  readonly #pending = new Map<LogName, Pending[]>();
+  readonly #swept: SweptTraces;
 
   constructor(store: TraceStore, clock: Clock) {
     this.store = store;
     this.#clock = clock;
+    this.#swept = new SweptTraces(store, clock);
   }
 
   /** Some message is marked. */
@@ -172,16 +141,7 @@ export class CometTraces {
   ) {
     const { log, members } = topic;
     const marked = entry.trace === undefined ? this.store.of(log, entry.id) : markedOf({ ...entry, log });
-    if (marked === undefined || members.length === 0) return;
-    const since = this.#clock.monotonic();
-    for (const [other, [oldest]] of this.#pending) {
-      if (oldest === undefined || oldest.since + PENDING_MS < since) this.#pending.delete(other);
-    }
-    const pending = this.#pending.get(log) ?? [];
-    if (pending.length >= PENDING_MAX) pending.shift();
-    const operation = entry.operation ?? Op.PUSH;
-    pending.push({ marked, operation, members: members.length, since, gaps: 0, noted: 0, last: '' });
-    this.#pending.set(log, pending);
+    if (marked !== undefined && members.length > 0) this.#swept.put(topic, marked, entry.operation ?? Op.PUSH);
   }
 
   /** The log of a topic has lost what lies between: no member gets it. */
@@ -196,60 +156,14 @@ export class CometTraces {
   memberGap({ log }: SweptTopic, outlet: Outlet, after: MessageId, upTo: MessageId): void {
     const range = { after: formatId(after), upTo: formatId(upTo) };
     for (const marked of this.store.within(log, after, upTo)) {
-      const pending = this.#pending.get(log)?.find((one) => one.marked.mark === marked.mark);
-      if (pending !== undefined) {
-        pending.gaps++;
-        if (++pending.noted > SAMPLE) continue;
-      }
+      if (this.#swept.gap(log, marked)) continue;
       this.store.note(marked, { step: 'gap', session: outlet.session, ...range, reason: 'lag' });
     }
   }
 
   /** A sweep over the members has ended. */
   swept(topic: SweptTopic): void {
-    const pending = this.#pending.get(topic.log);
-    if (pending === undefined) return;
-    const rest = pending.filter((one) => this.#look(topic, one));
-    if (rest.length > 0) this.#pending.set(topic.log, rest);
-    else this.#pending.delete(topic.log);
-  }
-
-  /** False: nobody is left to wait for. */
-  #look(topic: SweptTopic, pending: Pending): boolean {
-    const { marked, members, gaps } = pending;
-    let given = 0;
-    let drained = 0;
-    let held = 0;
-    let filtered = 0;
-    const sample = { written: [] as string[], not: [] as string[] };
-    for (const outlet of topic.members) {
-      if (topic.log === ALL_LOG && outlet.accepts !== undefined && !outlet.accepts.includes(pending.operation)) {
-        filtered++;
-        if (sample.not.length < SAMPLE) sample.not.push(outlet.session);
-      } else if (isGiven(topic, outlet, marked.id)) {
-        given++;
-        if (!outlet.held) drained++;
-        if (sample.written.length < SAMPLE) sample.written.push(outlet.session);
-      } else {
-        held++;
-        if (sample.not.length < SAMPLE) sample.not.push(outlet.session);
-      }
-    }
-    // Who joined meanwhile is not counted, and who had a gap was not given it.
-    const written = Math.max(0, Math.min(given, members - filtered) - gaps);
-    const counts: Omit<SweptStep, 'step' | 'sample'> = {
-      members,
-      written,
-      drained: Math.min(drained, written),
-      held,
-      gaps,
-      filtered,
-      left: Math.max(0, members - written - held - gaps - filtered),
-    };
-    const text = JSON.stringify(counts);
-    if (text !== pending.last) this.store.note(marked, { step: 'swept', ...counts, sample });
-    pending.last = text;
-    return held > 0 && pending.since + PENDING_MS > this.#clock.monotonic();
+    this.#swept.swept(topic);
   }
 
   #isPassed(marked: Marked, { session }: Traced): boolean {
@@ -259,11 +173,6 @@ export class CometTraces {
   #own({ log }: Traced, id: MessageId): Marked | undefined {
     return log === undefined ? undefined : this.store.of(log.log, id);
   }
-}
-
-function isGiven(topic: SweptTopic, outlet: Outlet, id: MessageId | undefined): boolean {
-  if (id === undefined) return topic.lagBytes(outlet) === 0;
-  return compareIds(topic.position(outlet), id) >= 0;
 }
 
 function of({ session, handle }: Traced) {

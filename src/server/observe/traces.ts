@@ -48,6 +48,8 @@ export interface PushSpan {
   end(error?: string): void;
 }
 
+const NONE: readonly Marked[] = [];
+
 interface Trace extends Marked {
   readonly key: string;
   /** Monotonic ms. */
@@ -133,8 +135,11 @@ export class TraceStore {
 
   /** Marked messages of this log in after < id <= upTo, in the order in which they became known. */
   within(log: LogName, after: MessageId, upTo: MessageId): readonly Marked[] {
+    const traces = this.#logs.get(log);
+    // Nearly all logs, as long as any message is marked.
+    if (traces === undefined) return NONE;
     const found: Marked[] = [];
-    for (const trace of this.#logs.get(log)?.values() ?? []) {
+    for (const trace of traces.values()) {
       if (trace.id === undefined || isZeroId(trace.id)) continue;
       if (compareIds(trace.id, after) > 0 && compareIds(trace.id, upTo) <= 0) found.push(trace);
     }

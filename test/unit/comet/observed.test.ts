@@ -202,6 +202,28 @@ test('who watches a room sees who joins it and leaves it, and frames of its memb
   expect(watching.sessions).toBe(0);
 });
 
+test('a session that is in several of the rooms that are watched counts once, until it has left the last', async () => {
+  const server = await start();
+  const watching = await watch(server, { rooms: ['r', 's'] });
+  const client = await server.native({ token: await server.token('7') });
+  const sessions = async (): Promise<number> => {
+    await watching.fetch();
+    return watching.sessions;
+  };
+  const counted: number[] = [];
+  for (const [seq, room] of ['r', 's'].entries()) {
+    client.send(native(Op.JOIN, 2 + seq, encodeJoin(room as RoomId)));
+    await watching.next('join', (event) => event.event === 'join' && event['room'] === room);
+    counted.push(await sessions());
+  }
+  for (const [seq, room] of ['r', 's'].entries()) {
+    client.send(native(Op.LEAVE, 4 + seq, encodeRoomRequest(room as RoomId)));
+    await watching.next('leave', (event) => event.event === 'leave' && event['room'] === room);
+    counted.push(await sessions());
+  }
+  expect(counted).toEqual([1, 1, 1, 0]);
+});
+
 test('a sweep of a room is one event, however many members it has', async () => {
   const server = await start({ fanout: { windowMs: 50 } });
   const rooms = new Map([['r' as RoomId, undefined]]);

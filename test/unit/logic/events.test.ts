@@ -206,6 +206,19 @@ test('a stream needs the scope admin, and who opened it is logged by the name of
   expect(setup.logged()).not.toContain(rules);
 });
 
+test('a page of another origin can neither call it nor load it like a picture', async () => {
+  const asked = [
+    { origin: 'https://evil.example' },
+    { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' },
+    { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors' },
+    { host: 'rebound.example' },
+  ];
+  for (const headers of asked)
+    expect(await refuse('', headers), JSON.stringify(headers)).toMatchObject({ status: 403 });
+  expect(hub.watches.length).toBe(0);
+  await open('', { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' });
+});
+
 test('HEAD opens no stream', async () => {
   expect((await fetch(`${base}/v1/events`, { method: 'HEAD' })).status).toBe(405);
   expect(hub.watches.length).toBe(0);

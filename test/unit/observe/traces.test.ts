@@ -2,6 +2,7 @@
 // each loss is counted; and nothing looks further than `any` while nothing is marked.
 import { describe, expect, test } from 'vitest';
 import { type LogName, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
+import { type Clock, systemClock, type Timer } from '../../../src/server/clock.js';
 import { CometTraces } from '../../../src/server/comet/traces.js';
 import type { TraceStep } from '../../../src/server/observe/steps.js';
 import { newMark, TraceStore, traceKey } from '../../../src/server/observe/traces.js';
@@ -97,5 +98,62 @@ describe('a sweep over very many members', () => {
     traces.swept(topic as never);
     expect(steps()).toHaveLength(2);
     expect(store.bytes).toBeLessThan(4_096);
+  });
+
+  test('is counted rarely where counting takes long, in turns that let others in, and to the end all the same', async () => {
+    const store = new TraceStore(systemClock, 'n');
+    // Each look at the time is 10 ms later: a pass of five turns takes 50 ms.
+    let now = 0;
+    const soon: (() => void)[] = [];
+    const later: { readonly ms: number; readonly run: () => void }[] = [];
+    const clock: Clock = {
+      ...systemClock,
+      monotonic: () => {
+        now += 10;
+        return now;
+      },
+      soon: (run) => void soon.push(run),
+      after: (ms, run) => {
+        later.push({ ms, run });
+        return {} as Timer;
+      },
+    };
+    const traces = new CometTraces(store, clock);
+    const members = Array.from({ length: 80_000 }, (_, at) => ({ session: `s_${at}`, held: at === 0 }));
+    let looks = 0;
+    let slow = id(4);
+    const position = (outlet: object) => {
+      looks++;
+      return outlet === members[0] ? slow : id(9);
+    };
+    const topic = {
+      log: 'room:r' as LogName,
+      members,
+      leave: () => false,
+      resume: () => {},
+      position,
+      lagBytes: () => 0,
+    };
+    for (const n of [5, 6, 7]) traces.put(topic as never, { id: id(n), operation: undefined, trace: MARK });
+    traces.swept(topic as never);
+    expect(looks).toBeLessThan(20_000);
+    const turns = async () => {
+      while (soon.length > 0) {
+        soon.shift()?.();
+        await Promise.resolve();
+      }
+    };
+    await turns();
+    expect(looks).toBe(80_000);
+    expect(store.find(topic.log, '1-6')?.steps).toMatchObject([{ written: 79_999, held: 1 }]);
+    for (let sweep = 0; sweep < 10; sweep++) traces.swept(topic as never);
+    expect(looks).toBe(80_000);
+    slow = id(9);
+    expect(later).toHaveLength(1);
+    expect(later[0]?.ms).toBeGreaterThan(1_000);
+    later[0]?.run();
+    await turns();
+    expect(looks).toBe(160_000);
+    expect(store.find(topic.log, '1-7')?.steps.at(-1)).toMatchObject({ written: 80_000, held: 0 });
   });
 });

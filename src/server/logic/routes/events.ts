@@ -66,6 +66,7 @@ export function registerEvents(scope: FastifyInstance, context: RouteContext): v
     response: { 200: z.string().describe('One JSON object a line') },
   };
   scope.get('/v1/events', { schema, exposeHeadRoute: false }, async (request, reply) => {
+    if (isLoadedBy(request)) throw new ImgoError('origin_refused');
     const asked = request.query as z.output<typeof query>;
     const { clock, version, watched: nodes, log } = context;
     const filter = filterOf(asked, context.options.payloadsShown);
@@ -101,6 +102,15 @@ export function registerEvents(scope: FastifyInstance, context: RouteContext): v
     reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
     return reply.type(sse ? 'text/event-stream' : 'application/x-ndjson').send(body);
   });
+}
+
+/**
+ * A page of another origin that loads it like a picture: without an Origin to be refused for. It could read nothing, and would
+ * hold streams all the same. https://www.w3.org/TR/fetch-metadata/
+ */
+function isLoadedBy({ headers }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site'];
+  return headers['sec-fetch-mode'] === 'no-cors' && (site === 'cross-site' || site === 'same-site');
 }
 
 /** Where the store cannot be asked the key is as good as it was. */
