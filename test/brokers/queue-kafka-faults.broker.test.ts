@@ -10,7 +10,7 @@ import { bucketOf } from '../../src/server/store/bucket.js';
 import { isProduce, type KafkaCluster, startKafka } from './kafka.js';
 import { EPOCH, openQueue, record } from './kafka-queue.js';
 import { uniquePrefix } from './shared.js';
-import { kafkaAt, leaderOf, moveLeader } from './topics.js';
+import { kafkaAt, leaderOf, moveLeader, untilInSync } from './topics.js';
 
 const PARTITIONS = 4;
 /** Between two pushes of a user: what was accepted is read and compared in the end. */
@@ -210,6 +210,8 @@ describe('three brokers', () => {
       await node.end('SIGKILL');
       await load.more(100);
       await node.start();
+      // Two that lack records at once would be one too many.
+      await untilInSync(kafka.bootstrap, topic);
       await load.more(100);
     }
     await load.stop();
