@@ -184,7 +184,9 @@ it('a stop sends what there is', async () => {
   for (let nth = 0; nth < 1_300; nth++) sender.add(span('x'));
   await sender.stop();
   expect(spansOf(taken).length).toBe(1_300);
-  await expect.poll(() => sender.counters).toEqual({ exported: 1_300, dropped: { queue_full: 0, refused: 0, unsent: 0 } });
+  await expect
+    .poll(() => sender.counters)
+    .toEqual({ exported: 1_300, dropped: { queue_full: 0, refused: 0, unsent: 0 } });
 });
 
 describe('where they go', () => {
