@@ -10,7 +10,7 @@ import type { SwarmOrder } from './swarm.js';
 /** Five sweeps a second (fanout-server.ts), a write to each member: the most that there is to be told. */
 const SOCKETS = 10_000;
 const SWEEPS = 5;
-const TURNS = 20;
+const TURNS = 21;
 
 /** What is watched; the last one asks for more than a stream is given. */
 const WATCHES: readonly (readonly [name: string, filter: EventFilter])[] = [
