@@ -114,7 +114,14 @@ function listenToSentinels(client: Redis): void {
   if (connectToSentinel === undefined) return;
   connector.connectToSentinel = (endpoint, options) => {
     const lasting = options === undefined ? undefined : { ...options, commandTimeout: undefined };
-    return connectToSentinel(endpoint, lasting).on('error', () => undefined);
+    const sentinel = connectToSentinel(endpoint, lasting).on('error', () => undefined);
+    const call = sentinel.sendCommand.bind(sentinel);
+    sentinel.sendCommand = (...args) => {
+      const answer = call(...args);
+      if (answer instanceof Promise) answer.catch(() => undefined);
+      return answer;
+    };
+    return sentinel;
   };
 }
 
