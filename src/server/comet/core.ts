@@ -138,12 +138,12 @@ export class CometCore implements SessionHost {
     this.node = node;
     this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
-    this.openPace = new OpenPace(clock);
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
     this.traces = new CometTraces(parts.traces, clock);
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };
     this.pins = new Pins(clock, PINNED_BYTES);
     this.sweeper = new Sweeper(clock, options.fanout.yieldEvery);
+    this.openPace = new OpenPace(clock, () => this.sweeper.active > 0);
     this.observer = new CometObserver(parts.hub ?? new EventHub(node, clock), this);
     this.topicContext = {
       clock,

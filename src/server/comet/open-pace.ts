@@ -1,20 +1,26 @@
 // A storm of connections brings a thousand of them in one turn of the event loop, and opening them takes a tenth of a second in
-// which nobody who is there already is served. So a turn begins a few, and the others wait for the next ones.
+// which nobody who is there already is served. So a turn begins a few, fewer still while a sweep goes on, and the others wait for
+// the next ones.
 
 import type { Clock } from '../clock.js';
 
 /** Opens that begin in one turn. */
 const PER_TURN = 64;
+/** While a sweep goes on: together they take a fraction of its step. */
+const PER_STEP = 8;
 
 /** Lets opens begin, some each turn, in the order in which they came. What waits is bounded by the connections that there are. */
 export class OpenPace {
   readonly #clock: Clock;
-  #left = PER_TURN;
+  readonly #sweeping: () => boolean;
+  /** Of this turn. */
+  #begun = 0;
   #waiting: (() => void)[] = [];
   #scheduled = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, sweeping: () => boolean) {
     this.#clock = clock;
+    this.#sweeping = sweeping;
   }
 
   /** Opens that wait for their turn. */
@@ -25,12 +31,16 @@ export class OpenPace {
   /** Calls `open` at once, or in a later turn. It must not throw. */
   begin(open: () => void): void {
     this.#schedule();
-    if (this.#left === 0) {
+    if (this.#begun >= this.#most()) {
       this.#waiting.push(open);
       return;
     }
-    this.#left--;
+    this.#begun++;
     open();
+  }
+
+  #most(): number {
+    return this.#sweeping() ? PER_STEP : PER_TURN;
   }
 
   #schedule(): void {
@@ -41,8 +51,8 @@ export class OpenPace {
 
   #turn(): void {
     this.#scheduled = false;
-    const due = this.#waiting.splice(0, PER_TURN);
-    this.#left = PER_TURN - due.length;
+    const due = this.#waiting.splice(0, this.#most());
+    this.#begun = due.length;
     if (due.length > 0) this.#schedule();
     for (const open of due) open();
   }

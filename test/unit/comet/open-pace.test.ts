@@ -6,7 +6,7 @@ import { HandClock } from './stage.js';
 
 test('a few begin at once, the others turn by turn in the order in which they came', async () => {
   const clock = new HandClock();
-  const pace = new OpenPace(clock);
+  const pace = new OpenPace(clock, () => false);
   const begun: number[] = [];
   for (let n = 0; n < 200; n++) pace.begin(() => begun.push(n));
   expect(begun).toHaveLength(64);
@@ -21,11 +21,27 @@ test('a few begin at once, the others turn by turn in the order in which they ca
 
 test('who comes alone never waits', async () => {
   const clock = new HandClock();
-  const pace = new OpenPace(clock);
+  const pace = new OpenPace(clock, () => false);
   let begun = 0;
   for (let n = 0; n < 300; n++) {
     pace.begin(() => begun++);
     expect(begun).toBe(n + 1);
     await clock.turn();
   }
+});
+
+test('while a sweep goes on fewer begin, and as many as before when it has ended', async () => {
+  const clock = new HandClock();
+  let sweeping = true;
+  const pace = new OpenPace(clock, () => sweeping);
+  const begun: number[] = [];
+  for (let n = 0; n < 200; n++) pace.begin(() => begun.push(n));
+  expect(begun).toHaveLength(8);
+  await clock.turn();
+  expect(begun).toHaveLength(16);
+  sweeping = false;
+  await clock.turn();
+  expect(begun).toHaveLength(80);
+  await clock.rest();
+  expect(begun).toEqual(Array.from({ length: 200 }, (_, n) => n));
 });
