@@ -26,7 +26,7 @@ const FLUSH_US = { few: { server: 8.2, client: 4.4 }, many: { server: 15.5, clie
 const FEW = 15_000;
 const MANY = 1_000_000;
 /** The server's own: `fanout.window`. */
-const WINDOW_MS = 100;
+export const WINDOW_MS = 100;
 
 /** undefined: no message is pushed to many, or the server is elsewhere and its cores are not known. */
 export function expectationOf(options: BenchOptions, where: Where, machine: Machine): Expectation | undefined {

@@ -118,9 +118,14 @@ export interface ReferenceResult {
   readonly flushesPerCpuSecond: number;
   readonly deliveriesPerCpuSecond: number;
   readonly connectsPerCpuSecond: number;
+  /** From when a message was due, in sweeps of the run's window. null: there is nothing to compare with. */
+  readonly latencyMs: Percentiles | null;
   /** Ours to the bare one, of the same run. */
-  readonly ratios: Readonly<Record<'flushes' | 'deliveries' | 'connects', number | null>>;
+  readonly ratios: Readonly<Record<ReferenceRatio, number | null>>;
 }
+
+/** Of `flushes`, `deliveries` and `connects` more is better; `p50` and `p99` are latencies. */
+export type ReferenceRatio = 'flushes' | 'deliveries' | 'connects' | 'p50' | 'p99';
 
 /** What the receivers can do by themselves, before anything is measured with them. */
 export interface Calibration {

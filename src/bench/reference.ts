@@ -9,10 +9,12 @@ import { ImgoError } from '../protocol/errors.js';
 import { Op } from '../protocol/frame.js';
 import { turned } from './addresses.js';
 import type { BareCounts } from './bare/messages.js';
+import type { Played } from './bare/play.js';
 import { BareServers } from './bare/servers.js';
-import { type Expectation, messagesPerFlush } from './expectation.js';
-import type { BenchResult, ReferenceResult } from './figures.js';
+import { type Expectation, messagesPerFlush, WINDOW_MS } from './expectation.js';
+import type { BenchResult, Latencies, ReferenceResult } from './figures.js';
 import { Fleet } from './fleet.js';
+import { addUp, percentilesOf } from './latencies.js';
 import { shares } from './layout.js';
 import type { ReceiverSetup } from './messages.js';
 import type { BenchPlan } from './plan.js';
@@ -35,6 +37,16 @@ const ROUNDS = 3;
 const CONNECT_MS = 20_000;
 const WARM_MS = 300;
 const SWEEP_MS = 800;
+/** What is played: at least this long and so many windows, and the first of it is in no latency. */
+const PLAY_MS = 1_500;
+const PLAY_WINDOWS = 4;
+const PLAY_WARM_SHARE = 0.25;
+const MOST_PLAY_MS = 5_000;
+/** What was written last is read, and told. */
+const PLAY_TELL_MS = 400;
+const REPORT_MS = 100;
+/** Connections whose messages are looked at one by one. */
+const SAMPLED = 1_000;
 const LOOK_MS = 20;
 const CLOSE_MS = 3_000;
 const UNDER_WAY = 400;
@@ -61,6 +73,7 @@ export async function runReference(
   const sum = (of: (round: Round) => number) => whole.reduce((total, round) => total + of(round), 0);
   const middle = (of: (round: Round) => number) => whole.map(of).sort((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? 0;
   const flushes = sum((round) => round.flushes);
+  const latencies = addUp(whole.map((round) => round.latencies));
   return {
     connections: smaller.connections,
     seconds: (now() - from) / 1_000,
@@ -69,6 +82,7 @@ export async function runReference(
     flushesPerCpuSecond: middle((round) => perCpuSecond(round.flushes, round.flushCpuSeconds)),
     deliveriesPerCpuSecond: middle((round) => perCpuSecond(round.messages, round.flushCpuSeconds)),
     connectsPerCpuSecond: middle((round) => perCpuSecond(round.connected, round.connectCpuSeconds)),
+    latencyMs: latencies.length === 0 ? null : percentilesOf(latencies),
   };
 }
 
@@ -95,13 +109,16 @@ export async function withReference(result: BenchResult, signal: AbortSignal): P
 /** The run's figures to the bare ones. null: one of the two does not have it. */
 export function ratiosOf(
   reference: Reference,
-  { server, connections }: Pick<BenchResult, 'server' | 'connections'>,
+  { server, connections, latencyMs }: Pick<BenchResult, 'server' | 'connections' | 'latencyMs'>,
 ): ReferenceResult['ratios'] {
+  const bareMs = reference.latencyMs ?? { p50: 0, p99: 0 };
   const ratio = (ours: number, bare: number) => (ours > 0 && bare > 0 ? ours / bare : null);
   return {
     flushes: ratio(server.flushesPerCpuSecond, reference.flushesPerCpuSecond),
     deliveries: ratio(server.deliveriesPerCpuSecond, reference.deliveriesPerCpuSecond),
     connects: ratio(connections.perCpuSecond, reference.connectsPerCpuSecond),
+    p50: ratio(latencyMs.p50, bareMs.p50),
+    p99: ratio(latencyMs.p99, bareMs.p99),
   };
 }
 
@@ -146,6 +163,7 @@ interface Round {
   readonly messages: number;
   readonly bytes: number;
   readonly flushCpuSeconds: number;
+  readonly latencies: Latencies;
 }
 
 async function oneRound(smaller: Smaller, signal: AbortSignal): Promise<Round> {
@@ -163,6 +181,7 @@ async function oneRound(smaller: Smaller, signal: AbortSignal): Promise<Round> {
     await Promise.race([settled(fleet, connections, signal), died.promise]);
     const connected = await servers.counts();
     const [before, after] = await sweeps(smaller, servers, connected, signal);
+    const latencies = await played(smaller, servers, fleet, signal);
     return {
       complete: !signal.aborted,
       connected: fleet.figures().open,
@@ -171,6 +190,7 @@ async function oneRound(smaller: Smaller, signal: AbortSignal): Promise<Round> {
       messages: after.messages - before.messages,
       bytes: after.bytes - before.bytes,
       flushCpuSeconds: after.cpuSeconds - before.cpuSeconds,
+      latencies,
     };
   } finally {
     fleet.end();
@@ -198,6 +218,30 @@ async function sweeps(
   const after = await servers.counts();
   servers.tell({ do: 'rest' });
   return [before, after];
+}
+
+/**
+ * How late the run's messages come where nothing but sockets is between: in the run's own sweeps, at its own rate. Only where all
+ * connections get all messages, and as many as in the run; none otherwise.
+ */
+async function played(smaller: Smaller, servers: BareServers, fleet: Fleet, signal: AbortSignal): Promise<Latencies> {
+  const { plan, connections } = smaller;
+  const known = plan.server === undefined || plan.windowMs !== undefined;
+  const alike = connections === plan.connections && audience(plan, connections) === connections;
+  if (!known || !alike || plan.mode === 'idle' || plan.mode === 'connect' || signal.aborted) return [];
+  const { windowMs = WINDOW_MS, rate } = plan;
+  const everyMs = 1_000 / rate;
+  const lasting = Math.min(MOST_PLAY_MS, Math.max(PLAY_MS, PLAY_WINDOWS * windowMs));
+  const all = Math.max(1, Math.round(lasting / everyMs));
+  const startedAt = Number(process.hrtime.bigint()) / 1e6 + REPORT_MS;
+  fleet.takeLatencies();
+  fleet.tell({ do: 'schedule', startedAt, everyMs, firstMeasured: Math.ceil(all * PLAY_WARM_SHARE) });
+  const order: Played = { served: plan, startedAt, everyMs, all, windowMs };
+  servers.tell({ do: 'play', played: order });
+  await pause(REPORT_MS + lasting + windowMs + PLAY_TELL_MS, undefined, { signal }).catch(() => undefined);
+  servers.tell({ do: 'rest' });
+  await fleet.report();
+  return fleet.takeLatencies();
 }
 
 /** Connections that one message is for. */
@@ -233,14 +277,14 @@ function setupFor(
     ordered: false,
     namesRoom: false,
     sources: turned(plan.sources, at),
-    sampleEvery: connections,
+    sampleEvery: Math.max(1, Math.floor(connections / SAMPLED)),
     dialsPerSecond: undefined,
     underWay: Math.max(1, Math.floor(UNDER_WAY / receivers.length)),
     mostUnderWay: Math.max(2, Math.floor(MOST_UNDER_WAY / receivers.length)),
     churn: 0,
     slow: 0,
     reconnect: false,
-    reportMs: 100,
+    reportMs: REPORT_MS,
     turnMs: turnMs(receivers.length, availableParallelism()),
   };
 }

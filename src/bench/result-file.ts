@@ -164,10 +164,14 @@ const result = z.looseObject({
       flushesPerCpuSecond: number,
       deliveriesPerCpuSecond: number,
       connectsPerCpuSecond: number,
+      // Results of before have none.
+      latencyMs: percentiles.nullable().default(null),
       ratios: z.object({
         flushes: number.nullable(),
         deliveries: number.nullable(),
         connects: number.nullable(),
+        p50: number.nullable().default(null),
+        p99: number.nullable().default(null),
       }),
     })
     .nullable(),

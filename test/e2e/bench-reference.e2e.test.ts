@@ -30,14 +30,14 @@ function running(script: string): number {
 }
 
 test.each([
-  ['imgo', 'tcp'],
-  ['imgo', 'ws'],
-  ['goim', 'tcp'],
-  ['goim', 'ws'],
-  ['native', 'tcp'],
-  ['native', 'ws'],
-] as const)('%s over %s: connected, flushed, counted', async (dialect, transport) => {
-  const plan = planned({ dialect, transport });
+  ['imgo', 'tcp', 1],
+  ['imgo', 'ws', 2],
+  ['goim', 'tcp', 2],
+  ['goim', 'ws', 2],
+  ['native', 'tcp', 2],
+  ['native', 'ws', 1],
+] as const)('%s over %s: connected, flushed, counted; %i rooms', async (dialect, transport, rooms) => {
+  const plan = planned({ dialect, transport, rooms });
   const reference = await runReference(plan, never, { flushesPerSecond: 3_000, messagesPerFlush: 4 });
   expect(reference.connections).toBe(60);
   expect(reference.flushes).toBeGreaterThan(0);
@@ -45,6 +45,9 @@ test.each([
   expect(reference.flushesPerCpuSecond).toBeGreaterThan(0);
   expect(reference.deliveriesPerCpuSecond).toBeCloseTo(4 * reference.flushesPerCpuSecond, 3);
   expect(reference.connectsPerCpuSecond).toBeGreaterThan(0);
+  // Where not all get all messages there is nothing to compare latencies with.
+  if (rooms > 1) expect(reference.latencyMs).toBeNull();
+  else expect(reference.latencyMs.p50).toBeGreaterThan(0);
   await expect.poll(() => [running('bare/server.js'), running('receivers.js')]).toEqual([0, 0]);
 });
 
@@ -65,15 +68,25 @@ it('gives up when the run is cut short, and leaves no process behind', async () 
 
 it('ratios are of what both have', () => {
   const bare = { connections: 1, seconds: 1, flushes: 1, flushBytes: 1 };
-  const reference = { ...bare, flushesPerCpuSecond: 100, deliveriesPerCpuSecond: 0, connectsPerCpuSecond: 50 };
+  const reference = {
+    ...bare,
+    flushesPerCpuSecond: 100,
+    deliveriesPerCpuSecond: 0,
+    connectsPerCpuSecond: 50,
+    latencyMs: null,
+  };
   const server = { cpuSeconds: 1, rssBytes: 1, bytesPerConnection: 1, flushes: 1, loopP99Ms: 0, cpuByRole: {} };
   const connections = { target: 1, open: 1, failed: {}, seconds: 1, perSecond: 1 };
   const connectMs = { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
   const result = {
     server: { ...server, flushesPerCpuSecond: 80, deliveriesPerCpuSecond: 10 },
     connections: { ...connections, perCpuSecond: 0, connectMs },
+    latencyMs: { ...connectMs, p50: 60, p99: 130 },
   };
-  expect(ratiosOf(reference, result)).toEqual({ flushes: 0.8, deliveries: null, connects: null });
+  const known = { flushes: 0.8, deliveries: null, connects: null };
+  expect(ratiosOf(reference, result)).toEqual({ ...known, p50: null, p99: null });
+  const latencyMs = { ...connectMs, p50: 50, p99: 104 };
+  expect(ratiosOf({ ...reference, latencyMs }, result)).toEqual({ ...known, p50: 1.2, p99: 1.25 });
 });
 
 test.each(['tcp', 'ws'] as const)('what clients can count over %s, and how exactly they send', async (transport) => {

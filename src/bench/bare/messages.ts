@@ -1,5 +1,6 @@
 /** What the reference and its bare server processes say to each other. */
 import type { BenchTransport } from '../options.js';
+import type { Played } from './play.js';
 
 /** What a bare server is told. */
 export type BareOrder =
@@ -16,6 +17,8 @@ export type BareOrder =
       readonly sockets: number;
       readonly everyMs: number;
     }
+  /** A run's messages when they are due, until `rest`. */
+  | { readonly do: 'play'; readonly played: Played }
   | { readonly do: 'rest' }
   | { readonly do: 'count' }
   | { readonly do: 'end' };

@@ -5,6 +5,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { BenchTransport } from '../options.js';
 import type { BareOrder, BareWord } from './messages.js';
+import { play } from './play.js';
 
 const HOST = '127.0.0.1';
 const BACKLOG = 4_096;
@@ -108,6 +109,10 @@ process.on('message', (order: BareOrder) => {
       return;
     case 'sweep':
       sweep(order);
+      return;
+    case 'play':
+      stopped = false;
+      play(sockets, order.played, () => stopped);
       return;
     case 'rest':
       stopped = true;

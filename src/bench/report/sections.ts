@@ -196,7 +196,7 @@ export function breaks({ breaks: all, plan }: BenchResult): Markup {
 }
 
 /** Ours and bare sockets of the same run. */
-export function work({ reference, server, connections }: BenchResult): Markup {
+export function work({ reference, server, connections, latencyMs }: BenchResult): Markup {
   if (reference === null) return html``;
   const ratio = (value: number | null) => (value === null ? '' : `${value.toFixed(2)} ×`);
   const { ratios } = reference;
@@ -210,8 +210,17 @@ export function work({ reference, server, connections }: BenchResult): Markup {
     ],
     ['connections', short(connections.perCpuSecond), short(reference.connectsPerCpuSecond), ratio(ratios.connects)],
   ];
+  const latency: Row[] = (['p50', 'p99'] as const).flatMap((what) =>
+    reference.latencyMs === null
+      ? []
+      : [[what, time(latencyMs[what]), time(reference.latencyMs[what]), ratio(ratios[what])]],
+  );
+  const late =
+    latency.length === 0
+      ? html``
+      : html`<h3>From when a message was due</h3>${table(['', 'this run', 'bare sockets', 'ratio'], latency)}`;
   const how = `Bare sockets without a server: ${counted(reference.connections, 'connection', 'connections')}, ${time(reference.seconds * 1_000)}, ${count(reference.flushes)} flushes of ${size(reference.flushBytes)}.`;
-  return html`<section class="box"><h3>For a CPU second of the server</h3>${table(['', 'this run', 'bare sockets', 'ratio'], rows)}<p class="muted">${how}</p></section>`;
+  return html`<section class="box"><h3>For a CPU second of the server</h3>${table(['', 'this run', 'bare sockets', 'ratio'], rows)}${late}<p class="muted">${how}</p></section>`;
 }
 
 /** What each role used, where they are apart. */

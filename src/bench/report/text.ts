@@ -189,7 +189,7 @@ function clientWords({ client, offered }: BenchResult): string {
 }
 
 /** Ours to bare sockets, where both were measured. */
-function referenceWords({ reference, server, connections }: BenchResult): string {
+function referenceWords({ reference, server, connections, latencyMs }: BenchResult): string {
   if (reference === null) return '';
   const { ratios } = reference;
   const parts = [
@@ -200,6 +200,12 @@ function referenceWords({ reference, server, connections }: BenchResult): string
   const shown = parts.flatMap(([what, ratio, ours, bare]) => {
     return ratio === null ? [] : [`${what} ${ratio.toFixed(2)} × (${short(ours)} of ${short(bare)}/cpu·s)`];
   });
+  for (const what of ['p50', 'p99'] as const) {
+    const ratio = ratios[what];
+    const bare = reference.latencyMs?.[what];
+    if (ratio === null || bare === undefined) continue;
+    shown.push(`${what} ${ratio.toFixed(2)} × (${time(latencyMs[what])} of ${time(bare)})`);
+  }
   return shown.length === 0 ? 'nothing to compare with' : `of bare sockets: ${shown.join(' · ')}`;
 }
 
