@@ -20,6 +20,8 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { builtFrom, DIST, FINGERPRINT, fingerprint, ROOT } from './freshness.mjs';
 
+/** The file in dist that says that every command could be loaded. */
+const STRICT = '.strict';
 const LOCK = join(ROOT, 'dist.lock');
 /** A lock older than this belongs to a build that died where its pid cannot be looked up. */
 const LOCK_MAX_MS = 120_000;
@@ -36,12 +38,13 @@ export async function build({ strict, folder = false }) {
   const target = join(ROOT, `dist.${process.pid}`);
   try {
     const sources = fingerprint();
-    if (!strict && builtFrom() === sources) return;
+    if (!folder && builtFrom() === sources && (!strict || existsSync(join(DIST, STRICT)))) return;
     removeLeftovers();
     compile(target);
     copyPageFiles(target);
     await makePage(target);
     writeManifest(target, strict);
+    if (strict) writeFileSync(join(target, STRICT), '');
     writeFileSync(join(target, FINGERPRINT), sources);
     if (folder) place(target);
     else pointTo(target);

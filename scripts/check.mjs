@@ -1,5 +1,5 @@
 // Types, format and lint, arrows and cycles, dead code: everything that can be told without running the program.
-// All run side by side; only what failed prints. `npm run check`, and a part of `npm test`.
+// All run side by side; only what failed is told. `npm run check`, and a part of `npm test`.
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -15,14 +15,15 @@ const CHECKS = [
   ['dead exports and dependencies', bin('knip'), '--no-progress'],
 ];
 
-/** Runs every check; prints what failed. Returns the names that passed and failed. */
+/** Runs every check. Returns how many passed, the names of those that failed, and what they said. */
 export async function check() {
   const results = await Promise.all(CHECKS.map(([name, ...args]) => run(name, args)));
-  for (const { name, status, output } of results) {
-    if (status !== 0) process.stdout.write(`\n✖ ${name}\n${output.trim()}\n`);
-  }
-  const failed = results.filter(({ status }) => status !== 0).map(({ name }) => name);
-  return { passed: results.length - failed.length, failed };
+  const failed = results.filter(({ status }) => status !== 0);
+  return {
+    passed: results.length - failed.length,
+    failed: failed.map(({ name }) => name),
+    report: failed.map(({ name, output }) => `\n✖ ${name}\n${output.trim()}\n`).join(''),
+  };
 }
 
 function run(name, args) {
@@ -40,9 +41,9 @@ function run(name, args) {
 }
 
 if (import.meta.main) {
-  const { passed, failed } = await check();
+  const { passed, failed, report } = await check();
   process.stdout.write(
-    `${passed} checks passed, ${failed.length} failed${failed.length > 0 ? `: ${failed.join(', ')}` : ''}\n`,
+    `${report}${passed} checks passed, ${failed.length} failed${failed.length > 0 ? `: ${failed.join(', ')}` : ''}\n`,
   );
   process.exitCode = failed.length > 0 ? 1 : 0;
 }

@@ -8,13 +8,28 @@ import { provision, TEMPLATE_PROGRAMS } from '../test/brokers/provision.ts';
 import { build } from './build.mjs';
 import { close, runVitest } from './vitest.mjs';
 
+/** Files that start Kafka for themselves: one after another, and beside them all others, which share one, or need Redis alone. */
+const OWN_KAFKA = [
+  'test/faults/faults.broker.test.ts',
+  'test/brokers/queue-kafka-faults.broker.test.ts',
+  'test/brokers/queue-kafka-start.broker.test.ts',
+  'test/brokers/outages.broker.test.ts',
+  'test/brokers/kafka.broker.test.ts',
+];
 const filters = process.argv.slice(2);
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 const missing = await provision(TEMPLATE_PROGRAMS);
 if (missing.length === 0) {
   await build({ strict: true });
-  runVitest(counts, '--config=vitest.brokers.config.ts', ...filters);
+  const config = '--config=vitest.brokers.config.ts';
+  if (filters.length > 0) await runVitest(counts, [config, ...filters]);
+  else {
+    await Promise.all([
+      runVitest(counts, [config, ...OWN_KAFKA]),
+      runVitest(counts, [config, ...OWN_KAFKA.map((file) => `--exclude=${file}`)], { aside: true }),
+    ]);
+  }
 } else {
   process.stdout.write(`Broker tests cannot run here. Missing:\n${missing.map((each) => `- ${each}\n`).join('')}`);
   if (process.env.IMGO_BROKERS === 'required') counts.failed += 1;

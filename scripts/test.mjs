@@ -1,5 +1,5 @@
-// `npm test`: builds, checks, runs the tests. Failures are printed last, then one closing line with the counts of
-// checks and tests together. Arguments go to vitest: `npm test -- test/unit` runs a part, without the checks.
+// `npm test`: builds, then checks and runs the tests, side by side, as most tests wait for processes most of the time. What
+// checks found is printed last, then one closing line with the counts of checks and tests together. Arguments go to vitest: `npm test -- test/unit` runs a part, without the checks.
 
 import { build } from './build.mjs';
 import { check } from './check.mjs';
@@ -15,9 +15,11 @@ try {
   counts.failed += 1;
   process.stdout.write(`\n✖ build\n${error.message}\n`);
 }
-if (counts.failed === 0) runVitest(counts, ...filters);
-if (filters.length === 0) {
-  const { passed, failed } = await check();
+const checking = filters.length === 0 ? check() : undefined;
+if (counts.failed === 0) await runVitest(counts, filters);
+if (checking !== undefined) {
+  const { passed, failed, report } = await checking;
+  process.stdout.write(report);
   counts.passed += passed;
   counts.failed += failed.length;
 }

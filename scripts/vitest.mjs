@@ -1,38 +1,47 @@
 // Runs vitest and counts from its report, for the closing lines of `npm test` and `npm run test:brokers`.
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Adds to counts what passed, failed and was skipped of the run with these arguments. */
-export function runVitest(counts, ...args) {
+/**
+ * Adds to counts what passed, failed and was skipped of the run with these arguments. `aside`: another one runs meanwhile, and
+ * what this one prints comes in one piece when it has ended.
+ */
+export async function runVitest(counts, args, { aside = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'imgo-test-'));
   try {
     const report = join(folder, 'report.json');
     const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
     const all = [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args];
-    const { status } = spawnSync(process.execPath, all, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
-    const failedBefore = counts.failed;
-    countTests(counts, report);
+    const printed = aside ? 'pipe' : 'inherit';
+    const child = spawn(process.execPath, all, { cwd: ROOT, stdio: ['ignore', printed, printed] });
+    const output = [];
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => output.push(chunk));
+    const status = await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    process.stdout.write(Buffer.concat(output));
+    const found = countOf(report);
     // An unhandled error or a file that cannot be loaded fails the run without a failed test.
-    if (status !== 0 && counts.failed === failedBefore) counts.failed += 1;
+    if (status !== 0 && found.failed === 0) found.failed = 1;
+    for (const name of Object.keys(found)) counts[name] += found[name];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function countTests(counts, report) {
+function countOf(report) {
   try {
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
-    counts.passed += numPassedTests;
-    counts.failed += numFailedTests;
-    counts.skipped += numPendingTests + numTodoTests;
+    return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
   } catch (error) {
     process.stdout.write(`The report of the tests cannot be read: ${error.message}\n`);
-    counts.failed += 1;
+    return { passed: 0, failed: 1, skipped: 0 };
   }
 }
 

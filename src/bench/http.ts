@@ -9,8 +9,8 @@ import type { BenchPlan } from './plan.js';
 import type { Target } from './target.js';
 
 const SCRIPT = fileURLToPath(new URL('./http-drive.js', import.meta.url));
-/** More wait in the server without anything getting faster. */
-export const MOST_HTTP_CONNECTIONS = 256;
+/** One process dials them all at once: as many as may wait to be accepted. */
+export const MOST_HTTP_CONNECTIONS = 4_000;
 
 export interface HttpDrive {
   readonly done: Promise<void>;
@@ -46,7 +46,7 @@ export function driveHttp(plan: BenchPlan, target: Target, cut: Cut): HttpDrive 
     key: target.key,
     names,
     aiming: { mode: mode === 'http' ? 'user' : mode, seed, connections, rooms },
-    connections: Math.min(connections, MOST_HTTP_CONNECTIONS),
+    connections,
     sizeBytes,
     durationMs,
   } satisfies DriveOrder);

@@ -74,15 +74,16 @@ export async function ownTarget(plan: BenchPlan, launcher: string): Promise<Targ
   // Nothing of whoever runs it: no imgo.toml, no IMGO_* settings, no run file that other commands find.
   const folder = mkdtempSync(join(tmpdir(), 'imgo-bench-'));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('IMGO_')));
-  // A session of its own: Ctrl-C ends the run first, the run ends its server.
+  // A session of its own: Ctrl-C ends the run first, the run ends its server. Where the run is killed, the server ends by itself,
+  // because the channel to it breaks.
   const child = spawn(process.execPath, [...process.execArgv, launcher, ...argumentsOf(plan, folder)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
     cwd: folder,
     env: { ...env, XDG_STATE_HOME: folder },
   });
   let said = '';
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-MOST_SAID);
   });
   // A second Ctrl-C waits for nothing; the server is of a session of its own and would stay.

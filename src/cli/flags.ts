@@ -6,6 +6,9 @@ import { parseDuration } from '../server/units.js';
 
 const GLOBAL = { helpGroup: 'GLOBAL' } as const;
 
+/** A flag that may stand several times, with one value each time. */
+export const REPEATABLE = { multiple: true, multipleNonGreedy: true } as const;
+
 /** Flags of every command. */
 export const globalFlags = {
   server: Flags.string({

@@ -2,7 +2,7 @@
 // table, in a pipe bare values, with --json objects. Writing waits for a slow reader, so that nothing piles up here.
 
 import { asTyped } from './own-name.js';
-import { columns, isColoured, localise, paint, printable } from './style.js';
+import { columns, fold, isColoured, localise, paint, printable } from './style.js';
 
 /** A column of a table: its title, and what stands in it. */
 export interface Column<T> {
@@ -37,6 +37,11 @@ export class Output {
   /** Data: a line of stdout. Resolves when the reader keeps up. */
   async line(text: string): Promise<void> {
     await this.raw(`${text}\n`);
+  }
+
+  /** Data: a line of stdout; on a terminal that is too narrow for it, several. */
+  async folded(text: string): Promise<void> {
+    for (const line of this.isTerminal ? fold(text, columns(process.stdout)) : [text]) await this.line(line);
   }
 
   /** Data as it is: whole lines. Resolves when the reader keeps up. */

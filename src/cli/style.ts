@@ -81,6 +81,27 @@ export function printable(text: string): string {
   });
 }
 
+/**
+ * A line, and what of it is wider on lines below it, which begin where its words do after a label; broken between items (`·`, two
+ * spaces) where there are some, otherwise between words.
+ */
+export function fold(text: string, width: number): readonly string[] {
+  const indent = /^ *\S* {2,}/.exec(text)?.[0].length ?? 2;
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const head = rest.slice(indent, width + 1);
+    const between = Math.max(head.lastIndexOf('· ') + 1, head.lastIndexOf('  '));
+    const inside = between > 0 ? between : head.lastIndexOf(' ');
+    // Behind a word that is wider than the terminal.
+    const at = inside > 0 ? inside : rest.indexOf(' ', indent) - indent;
+    if (at <= 0) break;
+    lines.push(rest.slice(0, indent + at).trimEnd());
+    rest = ' '.repeat(indent) + rest.slice(indent + at).trimStart();
+  }
+  return [...lines, rest];
+}
+
 /** Columns of a stream; what is no terminal has 100. */
 export function columns(stream: { readonly columns?: number }): number {
   const width = stream.columns;

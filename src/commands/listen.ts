@@ -2,7 +2,7 @@
 
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base.js';
-import { durationOf } from '../cli/flags.js';
+import { durationOf, REPEATABLE } from '../cli/flags.js';
 import { readListenOptions } from '../cli/listen/options.js';
 
 export default class Listen extends BaseCommand {
@@ -13,9 +13,8 @@ export default class Listen extends BaseCommand {
     user: Flags.string({ helpValue: 'U', exclusive: ['token-file'], summary: 'as this user' }),
     'token-file': Flags.string({ helpValue: 'F', summary: 'with the token in this file, - is stdin; else IMGO_TOKEN' }),
     room: Flags.string({
+      ...REPEATABLE,
       helpValue: 'R',
-      multiple: true,
-      multipleNonGreedy: true,
       summary: 'also this room; repeatable',
     }),
     device: Flags.string({ helpValue: 'D', summary: 'as this device, which has its own position' }),

@@ -1,14 +1,9 @@
 // `imgo push`: a message to a user, to many, to rooms, to all; or many messages, one a line.
 
-import { once } from 'node:events';
-import type { ReadStream } from 'node:fs';
 import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base.js';
-import { durationOf } from '../cli/flags.js';
-import { ImgoError } from '../protocol/errors.js';
-
-const repeatable = { multiple: true, multipleNonGreedy: true } as const;
+import { durationOf, REPEATABLE } from '../cli/flags.js';
 
 export default class Push extends BaseCommand {
   static override summary = 'Send a message to a user, to several, to rooms or to all';
@@ -16,9 +11,9 @@ export default class Push extends BaseCommand {
     message: Args.string({ ignoreStdin: true, description: 'JSON unless --text or --base64; - reads stdin' }),
   };
   static override flags = {
-    user: Flags.string({ ...repeatable, helpGroup: 'TO', helpValue: 'U', summary: 'a user; repeatable' }),
+    user: Flags.string({ ...REPEATABLE, helpGroup: 'TO', helpValue: 'U', summary: 'a user; repeatable' }),
     'users-file': Flags.string({ helpGroup: 'TO', helpValue: 'F', summary: 'users, one a line; - is stdin' }),
-    room: Flags.string({ ...repeatable, helpGroup: 'TO', helpValue: 'R', summary: 'a room; repeatable' }),
+    room: Flags.string({ ...REPEATABLE, helpGroup: 'TO', helpValue: 'R', summary: 'a room; repeatable' }),
     all: Flags.boolean({ helpGroup: 'TO', summary: 'every client that is connected' }),
     lines: Flags.boolean({
       summary: 'many: {"to":…,"message":…} a line on stdin or in --file, a result a line on stdout',
@@ -64,32 +59,8 @@ export default class Push extends BaseCommand {
     const key = idempotencyKey(flags['idempotency-key']);
     const ttl = durationOf('ttl', flags.ttl) === undefined ? undefined : flags.ttl;
     if (flags.lines) {
-      const alone =
-        args.message === undefined && !flags.user && !flags.room && !flags.all && !flags['users-file'] && !flags.wait;
-      if (flags.trace || flags['dry-run']) {
-        const flag = flags.trace ? 'trace' : 'dry-run';
-        throw new ImgoError('usage', { detail: `--${flag} is for one message, not for --lines.`, command: 'push' });
-      }
-      if (!alone)
-        throw new ImgoError('usage', {
-          detail: 'With --lines each line says its target and message.',
-          command: 'push',
-        });
-      const { pushLines } = await import('../cli/push/lines.js');
-      const input = flags.file === undefined || flags.file === '-' ? process.stdin : await openLines(flags.file);
-      const stop = new AbortController();
-      process.once('SIGINT', () => {
-        stop.abort();
-        input.destroy();
-      });
-      try {
-        const api = await this.apiFor(flags, output);
-        await pushLines(api, input, { key, ttl, signal: stop.signal }, output);
-      } finally {
-        // A stdin that stays open would hold the process.
-        input.destroy();
-      }
-      return;
+      const { pushFromLines } = await import('../cli/push/from-lines.js');
+      return pushFromLines({ ...flags, message: args.message }, { key, ttl }, () => this.apiFor(flags, output), output);
     }
     const [{ readTarget, confirmAll }, { readMessage }, { pushMessage }] = await Promise.all([
       import('../cli/push/target.js'),
@@ -108,17 +79,4 @@ export default class Push extends BaseCommand {
     const waitMs = flags.wait ? (durationOf('timeout', flags.timeout) ?? 5_000) : undefined;
     await pushMessage(api, target, message, { ttl, key, waitMs, trace: flags.trace }, output);
   }
-}
-
-/** A file of lines. @throws ImgoError file_unreadable */
-async function openLines(path: string): Promise<ReadStream> {
-  const { createReadStream } = await import('node:fs');
-  const stream = createReadStream(path);
-  try {
-    await once(stream, 'open');
-  } catch (cause) {
-    const { whyUnreadable } = await import('../cli/secrets.js');
-    throw new ImgoError('file_unreadable', { file: path, detail: whyUnreadable(cause) }, { cause });
-  }
-  return stream;
 }

@@ -2,11 +2,10 @@
 
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base.js';
+import { REPEATABLE } from '../cli/flags.js';
 import { readTailOptions } from '../cli/tail/options.js';
 import { tail } from '../cli/tail/tail.js';
 import { NODE_EVENTS } from '../server/observe/events.js';
-
-const REPEATABLE = { multiple: true, multipleNonGreedy: true } as const;
 
 export default class Tail extends BaseCommand {
   static override summary = 'Watch the frames and events of sessions as they happen';

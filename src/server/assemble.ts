@@ -178,7 +178,8 @@ class Assembly {
       mode: this.#mode,
       node: this.#node,
       failed: this.#failed.promise,
-      reload: (next, changed) => this.#live?.reload(next, changed) ?? { taken: [], waiting: changed },
+      reload: (next, changed) =>
+        this.#live?.reload(next, changed, (live) => this.#comets?.reload(live)) ?? { taken: [], waiting: changed },
       stop: this.stop,
     };
   }

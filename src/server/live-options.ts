@@ -2,7 +2,7 @@
 // over: settings that are read whenever they are needed. The roles share these objects; all else waits for the next start.
 
 import type { RoomId } from '../protocol/ids.js';
-import type { CometOptions } from './comet/options.js';
+import { type CometOptions, type LiveCometOptions, takeOver } from './comet/options.js';
 import { LOOPBACK_HOSTS } from './comet/origins.js';
 import { type Config, type ListenerConfig, listeners } from './config.js';
 import { type LogicOptions, logicDefaults } from './logic/options.js';
@@ -28,7 +28,7 @@ const LOGIC_KEYS = [
   'alerts.clock_skew',
   'observe.trace_sample',
 ];
-/** Settings of comets; those in processes of their own keep what they were started with. */
+/** Settings of comets. */
 const COMET_KEYS = [
   'listen.origins',
   'limits.handshake',
@@ -52,28 +52,31 @@ export class LiveOptions {
   readonly comet: CometOptions;
   /** Of the HTTP side and the comet of this process. */
   readonly origins: string[];
-  readonly #processes: number;
 
   /** `processes`: that hold connections. `development`: every listener on loopback and no key. */
   constructor(config: Config, development: boolean, processes: number) {
     this.logic = logicOptions(config);
     this.origins = [...config.listen.origins];
     this.comet = cometOptions(config, development, processes, this.origins);
-    this.#processes = processes;
   }
 
-  /** `changed`: keys of settings that are others in `config` than at the last call, or at the start. */
-  reload(config: Config, changed: readonly string[]): Reloaded {
-    const keys = new Set([...LOGIC_KEYS, ...LOG_KEYS, ...(this.#processes === 1 ? COMET_KEYS : [])]);
+  /**
+   * `changed`: keys of settings that are others in `config` than at the last call, or at the start. `tell`: hands on what comets
+   * in processes of their own are to take over.
+   */
+  reload(config: Config, changed: readonly string[], tell?: (live: LiveCometOptions) => void): Reloaded {
+    const keys = new Set([...LOGIC_KEYS, ...LOG_KEYS, ...COMET_KEYS]);
     const { userTtlMs, roomTtlMs, keep, ...logic } = logicOptions(config);
     Object.assign(this.logic, logic);
-    if (this.#processes === 1) {
-      const { limits, delivery, listen } = config;
-      const { handshakeMs, idleMs, roomsPerSession, inboundPerSecond } = limits;
-      Object.assign(this.comet.limits, { handshakeMs, idleMs, roomsPerSession, inboundPerSecond });
-      Object.assign(this.comet.delivery, { legacyAck: delivery.legacyAck });
-      this.origins.splice(0, this.origins.length, ...listen.origins);
-    }
+    this.origins.splice(0, this.origins.length, ...config.listen.origins);
+    const { handshakeMs, idleMs, roomsPerSession, inboundPerSecond } = config.limits;
+    const live: LiveCometOptions = {
+      origins: this.origins,
+      limits: { handshakeMs, idleMs, roomsPerSession, inboundPerSecond },
+      delivery: { legacyAck: config.delivery.legacyAck },
+    };
+    takeOver(this.comet, live);
+    tell?.(live);
     return {
       taken: changed.filter((key) => keys.has(key)),
       waiting: changed.filter((key) => !keys.has(key)),

@@ -118,3 +118,8 @@ function run(program: string, args: readonly string[]): Promise<{ status: number
 function lastLines(output: string): string {
   return output.trim().split('\n').slice(-20).join('\n');
 }
+
+// `npm run provision`: what broker tests would do first.
+if (import.meta.main) {
+  for (const missing of await provision(TEMPLATE_PROGRAMS)) process.stdout.write(`Missing: ${missing}\n`);
+}

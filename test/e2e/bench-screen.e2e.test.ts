@@ -24,7 +24,7 @@ class Screen {
       this.text += chunk;
     });
     this.ended = new Promise((resolve) => this.child.once('exit', resolve));
-    this.tell({ plan, cores: 2, coloured: false });
+    this.tell({ plan, cores: 2, reference: true, coloured: false });
   }
 
   tell(message: ToScreen): void {

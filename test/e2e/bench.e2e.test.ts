@@ -57,7 +57,10 @@ it('is cut short by Ctrl-C with the account of what there was', async () => {
   expect([result.lost, result.duplicates, result.outOfOrder]).toEqual([0, 0, 0]);
 });
 
-it('ends at once when it is interrupted again, and leaves no server behind', async () => {
+it.each<[readonly NodeJS.Signals[], number | null]>([
+  [['SIGINT', 'SIGTERM'], 130],
+  [['SIGKILL'], null],
+])('ends at once after %j, and leaves no server behind', async (signals, status) => {
   const child = spawn(LAUNCHER, ['bench', '-c', '20', '-d', '60s', '--warmup', '0'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -69,9 +72,8 @@ it('ends at once when it is interrupted again, and leaves no server behind', asy
   });
   const pids = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ').map(Number);
   expect(pids.length).toBeGreaterThan(1);
-  child.kill('SIGINT');
-  child.kill('SIGTERM');
-  expect(await closed).toBe(130);
+  for (const signal of signals) child.kill(signal);
+  expect(await closed).toBe(status);
   await vi.waitFor(() => expect(pids.filter(isAlive)).toEqual([]), { timeout: 30_000, interval: 50 });
 });
 

@@ -1,7 +1,7 @@
 // GET /v1/events of a real server with worker processes: one stream shows all of them, outlives them, and costs bounded
 // memory when nobody reads it.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import type { RoomId } from '../../src/protocol/ids.js';
 import { TestApi, until } from '../harness/api.js';
 import { EventReader } from '../harness/events.js';
 import { type RunningServer, startServer } from '../harness/server.js';
+import { workersBelow } from '../harness/workers.js';
 
 const MIB = 2 ** 20;
 
@@ -53,18 +54,7 @@ async function listen(user: string): Promise<Client> {
   return client;
 }
 
-/** The server's worker processes, by the private folder in their arguments. */
-function workers(): readonly number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-      return words.some((word) => word.startsWith(join(folder, 'imgo-workers-'))) ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
+const workers = () => workersBelow(folder);
 
 function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;

@@ -1,6 +1,3 @@
-// imgo top against a real server: as text and JSON in pipes, and on a real terminal, where it drains a node, lives through a server
-// that goes away and comes back, and gives the terminal back however it ends.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect } from '../../src/client/index.js';
 import type { RoomId } from '../../src/protocol/ids.js';
+import { runProgram } from '../harness/command.js';
 import { type OnTerminal, onTerminal } from '../harness/pty.js';
 import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
 
@@ -41,29 +39,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Ran {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(program: string, args: readonly string[]): Promise<Ran> {
-  const child = spawn(program, args, {
-    env: { ...process.env, LANG: 'C.UTF-8', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString();
-  });
-  const [status] = (await once(child, 'close')) as [number | null];
-  return { status, stdout, stderr };
-}
-
+const run = (program: string, args: readonly string[]) =>
+  runProgram(program, args, { env: { ...process.env, LANG: 'C.UTF-8', ...env } });
 const top = (...args: readonly string[]) => run(LAUNCHER, ['top', '--server', server.ready.http, ...args]);
 
 describe('without a terminal', () => {

@@ -1,6 +1,6 @@
 // `imgo serve --workers N`: processes on the same ports behind one store. Whichever of them a client is on, it gets what is
 // pushed; one that dies takes nothing with it but its connections.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import type { RoomId } from '../../src/protocol/ids.js';
 import { TestApi, until } from '../harness/api.js';
 import { call } from '../harness/pusher.js';
 import { type RunningServer, startServer } from '../harness/server.js';
+import { workersBelow } from '../harness/workers.js';
 
 const WORKERS = 3;
 const CLIENTS = 24;
@@ -36,18 +37,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Processes whose parent was this server, by the script that they run: found by its private folder in their arguments. */
-function workers(): readonly number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-      return words.some((word) => word.startsWith(join(folder, 'imgo-workers-'))) ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
+const workers = () => workersBelow(folder);
 
 interface NodeLine {
   readonly node: string;

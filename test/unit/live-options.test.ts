@@ -1,6 +1,7 @@
 // What a running server takes over of changed settings is what it says, and ends as if it had been started with them.
 
 import { describe, expect, test } from 'vitest';
+import { takeOver } from '../../src/server/comet/options.js';
 import { type LoadedConfig, loadConfig, settingKeys } from '../../src/server/config-load.js';
 import { LiveOptions } from '../../src/server/live-options.js';
 
@@ -57,10 +58,12 @@ describe('settings that are read again', () => {
     expect(seen(live)).toBe(before);
   });
 
-  test('of comets in processes of their own wait', () => {
+  test('are handed on to comets in processes of their own, which end as if they had been started with them', () => {
     const live = liveOf({}, 2);
+    const there = structuredClone(live.comet);
     const keys = Object.keys(COMET);
-    expect(live.reload(load(COMET).config, keys)).toEqual({ taken: [], waiting: keys });
-    expect(seen(live)).toBe(seen(liveOf({}, 2)));
+    const taken = live.reload(load(COMET).config, keys, (told) => takeOver(there, structuredClone(told)));
+    expect(taken).toEqual({ taken: keys, waiting: [] });
+    expect(there).toEqual(liveOf(COMET, 2).comet);
   });
 });

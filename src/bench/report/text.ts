@@ -46,10 +46,10 @@ function shares(receivers: readonly number[]): string {
 
 /** The summary. Its first line says when the harness was the bottleneck, or that the run was cut short. `exit`: the status that the command ends with. */
 export function resultLines(result: BenchResult, exit: number = exitStatus(result)): readonly string[] {
-  const { connections, client, cutShort, plan, http, reference } = result;
+  const { connections, client, cutShort, http, reference } = result;
   const failed = byReason(connections.failed).map(([reason, times]) => `${reason} ${count(times)}`);
   const head = [
-    ...(plan.connections > 0
+    ...(connections.target > 0
       ? [`connected ${count(connections.open)} of ${count(connections.target)} in ${time(connections.seconds * 1_000)}`]
       : []),
     ...failed,

@@ -34,7 +34,9 @@ export function titleOf(plan: BenchPlan): string {
   const spoken = dialect === 'imgo' ? transport : `${transport} ${dialect}`;
   const parts = [
     rooms > 1 && (mode === 'room' || mode === 'mix') ? `${mode} × ${count(rooms)}` : mode,
-    mode === 'http' ? 'calls in a closed loop' : counted(connections, `${spoken} connection`, `${spoken} connections`),
+    mode === 'http'
+      ? `${counted(connections, 'connection', 'connections')} in a closed loop`
+      : counted(connections, `${spoken} connection`, `${spoken} connections`),
     hasMessages(plan) ? `${short(plan.rate)} msg/s for ${time(durationMs)}` : `for ${time(durationMs)}`,
   ];
   if (churn > 0) parts.push(`${Number((churn * 100).toFixed(2))} % a second come and go`);

@@ -1,7 +1,7 @@
 // The flags of `imgo bench`. Defaults are not told to oclif: a preset gives others, and what was given is what counts.
 
 import * as Flags from '@oclif/core/flags';
-import { globalFlags } from '../flags.js';
+import { globalFlags, REPEATABLE } from '../flags.js';
 
 const LOAD = { helpGroup: 'LOAD' } as const;
 const RUN = { helpGroup: 'RUN' } as const;
@@ -10,7 +10,6 @@ const OWN = { helpGroup: 'OWN SERVER' } as const;
 const RUNNING = { helpGroup: 'RUNNING SERVER' } as const;
 const RESULT = { helpGroup: 'RESULT' } as const;
 
-const repeatable = { multiple: true, multipleNonGreedy: true } as const;
 const { server: _server, ...others } = globalFlags;
 
 /**
@@ -27,7 +26,12 @@ export const benchBaseFlags = {
 };
 
 export const benchFlags = {
-  conns: Flags.string({ ...LOAD, char: 'c', helpValue: 'N|max', summary: 'connections (1000); max: what fits here' }),
+  conns: Flags.string({
+    ...LOAD,
+    char: 'c',
+    helpValue: 'N|max',
+    summary: 'connections (1000; of http 256); max: what fits here',
+  }),
   duration: Flags.string({ ...LOAD, char: 'd', helpValue: 'D', summary: 'how long messages are offered (10s)' }),
   rate: Flags.string({
     ...LOAD,
@@ -75,14 +79,14 @@ export const benchFlags = {
   }),
   set: Flags.string({
     ...OWN,
-    ...repeatable,
+    ...REPEATABLE,
     helpValue: 'section.key=value',
     summary: 'another setting of it; repeatable',
   }),
   window: Flags.string({ ...OWN, helpValue: 'D', summary: 'between two sweeps of a room (100ms)' }),
   clients: Flags.string({
     ...RUNNING,
-    ...repeatable,
+    ...REPEATABLE,
     helpValue: 'URL',
     summary: 'where its clients connect, if not to the usual port: tcp://HOST:PORT, ws://HOST:PORT/sub; repeatable',
   }),
@@ -93,7 +97,7 @@ export const benchFlags = {
   yes: Flags.boolean({ ...RUNNING, summary: 'do aim at a server that is not on this machine' }),
   assert: Flags.string({
     ...RESULT,
-    ...repeatable,
+    ...REPEATABLE,
     helpValue: 'EXPR',
     summary: "what must hold, as in 'p99<200ms'; repeatable; ! at the end ends the run when it is broken",
   }),

@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { BenchSample } from '../../bench/figures.js';
+import type { RunParts } from '../../bench/parts.js';
 import type { BenchPlan } from '../../bench/plan.js';
 import type { Output } from '../output.js';
 import { isColoured } from '../style.js';
@@ -22,13 +23,16 @@ export interface Live {
 const YOUNG_SECONDS = 0.5;
 const END_MS = 2_000;
 
-/** What fits these streams. `stop`: aborted when the run is to end. */
-export function followRun(plan: BenchPlan, cores: number, output: Output, stop: AbortSignal): Live {
+/** What fits these streams. `signal`: aborted when the run is to end. */
+export function followRun(
+  { plan, machine: { cores }, reference, signal }: Pick<RunParts, 'plan' | 'machine' | 'reference' | 'signal'>,
+  output: Output,
+): Live {
   if (output.quiet) return { sample: () => {}, end: async () => {} };
   const lines = plainLines(plan, cores, output);
   const terminal = process.env['TERM'] ?? 'dumb';
   if (!output.isWatched || output.json || terminal === 'dumb') return { sample: lines, end: async () => {} };
-  const screen = new Screen({ plan, cores, coloured: isColoured(process.stderr) }, stop);
+  const screen = new Screen({ plan, cores, reference, coloured: isColoured(process.stderr) }, signal);
   return {
     // A view that is gone is not the end of the run.
     sample: (sample) => void (screen.tell({ sample }) || lines(sample)),

@@ -3,6 +3,7 @@
 
 import { randomInt } from 'node:crypto';
 import type { Interfaces } from '@oclif/core';
+import { MOST_HTTP_CONNECTIONS } from '../../bench/http.js';
 import type { BenchOptions } from '../../bench/options.js';
 import { ImgoError } from '../../protocol/errors.js';
 import { parseDuration, parseSize } from '../../server/units.js';
@@ -36,6 +37,9 @@ const PRESETS = {
   smoke: { conns: '200', rate: '20', duration: '5s', warmup: '1s', settle: '10s' },
 } as const satisfies Record<string, Partial<Record<keyof typeof DEFAULTS | 'window', string>>>;
 
+/** Of `--mode http`. */
+const HTTP_CONNS = '256';
+
 /** Of a whole frame: a header and `{"test":1}`; a header and the largest payload. */
 const SMALLEST_FRAME = 26;
 const LARGEST_FRAME = 16 + 64 * 1_024;
@@ -45,7 +49,8 @@ const MAX_SEED = 999_999;
 export function readBenchOptions(flags: BenchFlags): AskedOptions {
   refuseMisplaced(flags);
   const preset: Partial<Record<string, string>> = flags.preset === undefined ? {} : PRESETS[flags.preset];
-  const text = (flag: keyof typeof DEFAULTS): string => flags[flag] ?? preset[flag] ?? DEFAULTS[flag];
+  const usual = flags.mode === 'http' ? { ...DEFAULTS, conns: HTTP_CONNS } : DEFAULTS;
+  const text = (flag: keyof typeof DEFAULTS): string => flags[flag] ?? preset[flag] ?? usual[flag];
   const windowText = flags.window ?? (flags.server === undefined ? preset['window'] : undefined);
   const asked: AskedOptions = {
     mode: flags.mode ?? 'room',
@@ -70,6 +75,9 @@ export function readBenchOptions(flags: BenchFlags): AskedOptions {
     reconnect: flags.server !== undefined && flags['no-reconnect'] !== true,
     settings: flags.set ?? [],
   };
+  if (asked.mode === 'http' && (asked.connections === 'max' || asked.connections > MOST_HTTP_CONNECTIONS)) {
+    throw wrong(`--mode http takes --conns up to ${MOST_HTTP_CONNECTIONS}: one process dials them, all at once.`);
+  }
   if (asked.connections !== 'max' && asked.rooms > asked.connections) {
     throw wrong(`--rooms ${asked.rooms} is more rooms than connections (${asked.connections}).`);
   }

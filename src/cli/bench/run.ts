@@ -42,7 +42,7 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
   const lines = planLines(plan, machine);
   if (flags['dry-run']) {
     if (output.json) await output.object({ plan, machine });
-    else for (const line of lines) await output.line(localise(line));
+    else for (const line of lines) await output.folded(localise(line));
     return;
   }
   const access = api && (await target?.lookAtServer(api, flags.clients, plan));
@@ -96,7 +96,7 @@ async function planned(
 
 async function followed(parts: Omit<RunParts, 'onSample'>, output: Output): Promise<BenchResult> {
   const { runBench } = await import('../../bench/run.js');
-  const live = followRun(parts.plan, parts.machine.cores, output, parts.signal);
+  const live = followRun(parts, output);
   try {
     return await runBench({ ...parts, onSample: (sample) => live.sample(sample) });
   } finally {
@@ -146,7 +146,7 @@ async function report(
 
 async function sayResult(result: BenchResult, earlier: BenchResult | undefined, output: Output): Promise<void> {
   const { resultLines } = await import('../../bench/report/text.js');
-  for (const line of resultLines(result, Number(process.exitCode))) await output.line(localise(line));
+  for (const line of resultLines(result, Number(process.exitCode))) await output.folded(localise(line));
   if (earlier !== undefined) {
     const { compareRuns, comparisonLines } = await import('../../bench/compare.js');
     const lines = comparisonLines(earlier, result, compareRuns(earlier, result));

@@ -11,7 +11,7 @@ import { BenchView } from './view.js';
 
 /** What it is told: first of all what is run, then samples, and that it was interrupted. */
 export type ToScreen =
-  | { readonly plan: BenchPlan; readonly cores: number; readonly coloured: boolean }
+  | { readonly plan: BenchPlan; readonly cores: number; readonly reference: boolean; readonly coloured: boolean }
   | { readonly sample: BenchSample }
   | { readonly stopping: true };
 
@@ -20,7 +20,7 @@ const REDRAW_MS = 1_500;
 const TOP_LEFT = '\u001b[H';
 
 const { stderr } = process;
-let about: { readonly plan: BenchPlan; readonly coloured: boolean; readonly track: Track } | undefined;
+let about: (Extract<ToScreen, { readonly plan: BenchPlan }> & { readonly track: Track }) | undefined;
 let moment: Moment | undefined;
 let told = 0;
 let stopping = false;
@@ -42,10 +42,11 @@ stderr.write(TOP_LEFT);
 const redraw = () => {
   timer.refresh();
   if (about === undefined || moment === undefined) return;
-  const { plan, coloured } = about;
+  const { plan, reference, coloured } = about;
   const agoMs = performance.now() - told;
   const size = { columns: columns(stderr), rows: stderr.rows ?? 24 };
-  ink.rerender(createElement(BenchView, { plan, moment, agoMs, stopping, ...size, coloured, unicode: isUnicode() }));
+  const props = { plan, moment, reference, agoMs, stopping, ...size, coloured, unicode: isUnicode() };
+  ink.rerender(createElement(BenchView, props));
 };
 const timer = setTimeout(redraw, REDRAW_MS);
 

@@ -14,6 +14,8 @@ import type { GroupMoment, Moment } from './track.js';
 export interface ViewProps {
   readonly plan: BenchPlan;
   readonly moment: Moment;
+  /** Bare sockets are measured at the end. */
+  readonly reference: boolean;
   /** Since the moment was told. */
   readonly agoMs: number;
   /** Ctrl-C was pressed. */
@@ -84,14 +86,15 @@ function Title(props: ViewProps) {
   return <Line {...props} colour="bold" text={`imgo bench  ${kind}${load} · seed ${seed}`} />;
 }
 
-const COMING: readonly BenchPhase[] = ['preflight', 'calibrate', 'connect', 'warmup', 'measure', 'settle', 'audit'];
+const PHASES: readonly BenchPhase[] = ['preflight', 'calibrate', 'connect', 'warmup', 'measure', 'settle', 'audit'];
 
 function Phases(props: ViewProps) {
-  const { moment, agoMs, columns, unicode, coloured } = props;
+  const { moment, reference, agoMs, columns, unicode, coloured } = props;
   const wide = columns >= 80;
   const [past, now] = unicode ? ['✓', '●'] : ['+', '*'];
   const done = moment.done.filter(({ phase }) => phase !== 'plan');
-  const coming = COMING.slice(Math.max(COMING.indexOf(moment.phase), COMING.indexOf(done.at(-1)?.phase ?? 'plan')) + 1);
+  const all: readonly BenchPhase[] = reference && props.plan.mode !== 'http' ? [...PHASES, 'reference'] : PHASES;
+  const coming = all.slice(Math.max(all.indexOf(moment.phase), all.indexOf(done.at(-1)?.phase ?? 'plan')) + 1);
   const parts = [
     ...done.map(({ phase, seconds }) => `${past} ${phase}${wide ? ` ${Math.round(seconds)} s` : ''}`),
     paint('bold', `${now} ${moment.phase}`, coloured),

@@ -3,6 +3,7 @@
 import * as Flags from '@oclif/core/flags';
 import { ImgoError } from '../../protocol/errors.js';
 import type { FlagSetting, LoadedConfig } from '../../server/config-load.js';
+import { REPEATABLE } from '../flags.js';
 
 const LISTEN = { helpGroup: 'LISTEN', helpValue: 'PORT|HOST:PORT|off' } as const;
 
@@ -11,8 +12,7 @@ export const configFlags = {
   config: Flags.string({ helpValue: 'F', env: 'IMGO_CONFIG', summary: 'settings file; ./imgo.toml where it exists' }),
   set: Flags.string({
     helpValue: 'section.key=value',
-    multiple: true,
-    multipleNonGreedy: true,
+    ...REPEATABLE,
     summary: 'one setting, as in imgo.toml; repeatable',
   }),
   host: Flags.string({
@@ -34,15 +34,13 @@ export const configFlags = {
   origin: Flags.string({
     ...LISTEN,
     helpValue: 'URL',
-    multiple: true,
-    multipleNonGreedy: true,
+    ...REPEATABLE,
     summary: 'pages that may connect (same-host); repeatable [env: IMGO_LISTEN__ORIGINS]',
   }),
   role: Flags.string({
     helpGroup: 'APART',
     helpValue: 'comet|logic|job',
-    multiple: true,
-    multipleNonGreedy: true,
+    ...REPEATABLE,
     summary: 'what this process does (all); repeatable, or with commas [env: IMGO_ROLE]',
   }),
   kafka: Flags.string({

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../../cli/base.js';
-import { durationOf } from '../../cli/flags.js';
+import { durationOf, REPEATABLE } from '../../cli/flags.js';
 import { createKey, makeInFolder, makeOverApi } from '../../cli/keys.js';
 import { readRunFiles } from '../../cli/run-files.js';
 import type { Scope } from '../../server/store/credentials.js';
@@ -15,7 +15,7 @@ export default class KeyCreate extends BaseCommand {
   static override description =
     'The key is printed once and only its hash is kept. The first key ends development: from then on every call needs one.';
   static override flags = {
-    scope: Flags.option({ options: SCOPES, multiple: true, multipleNonGreedy: true })({
+    scope: Flags.option({ options: SCOPES, ...REPEATABLE })({
       required: true,
       helpValue: 'push|token|read|admin',
       summary: 'what it may do; repeatable; admin is all',

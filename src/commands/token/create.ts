@@ -2,7 +2,7 @@
 
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../../cli/base.js';
-import { durationOf } from '../../cli/flags.js';
+import { durationOf, REPEATABLE } from '../../cli/flags.js';
 import { createTokens } from '../../cli/tokens.js';
 import { ImgoError } from '../../protocol/errors.js';
 
@@ -16,8 +16,7 @@ export default class TokenCreate extends BaseCommand {
     device: Flags.string({ helpValue: 'D', summary: 'its sessions are this device of the user' }),
     room: Flags.string({
       helpValue: 'R',
-      multiple: true,
-      multipleNonGreedy: true,
+      ...REPEATABLE,
       summary: 'rooms that it may join; a * at the end is any ending; repeatable',
     }),
   };

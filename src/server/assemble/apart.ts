@@ -13,7 +13,7 @@ import { connectRedis, type RedisLink } from '../store/redis/connect.js';
 import { openHistory } from '../store/redis/history.js';
 import { RedisWatch } from '../store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../store/redis.js';
-import { isAway } from './away.js';
+import { AGAIN_MS, isAway } from './away.js';
 import type { Engines, EnginesOptions } from './engine-set.js';
 import { saslOf, secretOf } from './secrets.js';
 import type { Undo } from './undo.js';
@@ -22,9 +22,6 @@ export interface ApartOptions extends EnginesOptions {
   readonly buckets: BucketsOptions;
   readonly queueBytes: number;
 }
-
-/** Between two attempts to reach what is away, each of which tries for some seconds itself. */
-const AGAIN_MS = 1_000;
 
 /**
  * Opens the three, in an order in which each finds what it needs.

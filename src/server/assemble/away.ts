@@ -11,8 +11,8 @@ export function isAway(error: unknown): error is ImgoError {
   return error instanceof ImgoError && AWAY.has(error.code);
 }
 
-/** Between two tries of a start. */
-const AGAIN_MS = 1_000;
+/** Between two tries to reach what is away, each of which may itself take seconds. */
+export const AGAIN_MS = 1_000;
 
 /** Waits before the next try; meanwhile probes say what is away. Ends early when `signal` aborts. */
 export async function waitAway(

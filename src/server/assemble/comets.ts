@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { NodeId } from '../../protocol/ids.js';
 import type { Clock } from '../clock.js';
 import type { CometAddresses } from '../comet/listeners.js';
-import type { CometOptions } from '../comet/options.js';
+import type { CometOptions, LiveCometOptions } from '../comet/options.js';
 import type { Config } from '../config.js';
 import type { EventHub, WatchService } from '../observe/hub.js';
 import type { OtlpSettings } from '../observe/otlp-settings.js';
@@ -27,6 +27,8 @@ export interface Comets {
   /** Where events of that node are, of this process or its workers. */
   eventsFor(node: NodeId): WatchService | undefined;
   listen(): Promise<void>;
+  /** All go on with these. */
+  reload(live: LiveCometOptions): void;
   addresses(): CometAddresses;
   /** Codes of what keeps them from taking clients. */
   problems(): readonly string[];
@@ -79,6 +81,7 @@ export async function startComets(options: CometOptions, count: number, parts: C
     all: () => [comet.service],
     eventsFor: (asked) => (asked === node ? parts.hub : undefined),
     listen: () => comet.listen(),
+    reload: (live) => comet.reload(live),
     addresses: () => comet.addresses(),
     problems: () => comet.problems(),
     stop: (timeoutMs) => comet.stop(timeoutMs),

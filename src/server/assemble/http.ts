@@ -1,4 +1,4 @@
-// What answers HTTP: the API where a logic runs here, else probes alone.
+// The HTTP API, where a logic runs in this process; elsewhere probes answer (probes.ts).
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

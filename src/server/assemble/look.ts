@@ -38,18 +38,17 @@ export async function lookAtRedis({ url, passwordFile }: NonNullable<Config['red
       connectForMs: PATIENCE_MS,
       ...(password === undefined ? {} : { password }),
     });
-    using watch = await RedisWatch.start({ link, clock });
-    const [first] = link.primaries();
-    const asked = clock.now();
-    const [seconds = '0', micros = '0'] = ((await first?.time()) ?? []).map(String);
-    const here = (asked + clock.now()) / 2;
-    const version = /^redis_version:(\S+)/m.exec((await first?.info('server')) ?? '')?.[1];
-    return {
-      address,
-      says: `answers, version ${version}`,
-      warnings: watch.warnings,
-      skewMs: Number(seconds) * 1_000 + Number(micros) / 1_000 - here,
-    };
+    let skewMs = 0;
+    using watch = await RedisWatch.start({
+      link,
+      clock,
+      onTime(said, askedAt) {
+        const sinceAsked = clock.monotonic() - askedAt;
+        skewMs = said - (clock.now() - sinceAsked / 2);
+      },
+    });
+    const version = /^redis_version:(\S+)/m.exec((await link.primaries()[0]?.info('server')) ?? '')?.[1];
+    return { address, says: `answers, version ${version}`, warnings: watch.warnings, skewMs };
   } catch (error) {
     return { address, warnings: [], failure: asFailure(error) };
   }
@@ -83,6 +82,7 @@ export async function lookAtKafka(kafka: NonNullable<Config['kafka']>): Promise<
   }
 }
 
+/** With what it was in its words, unlike what callers of a server are told: who asks here runs the machine. */
 function asFailure(error: unknown): ImgoError {
   return error instanceof ImgoError ? error : new ImgoError('internal', { detail: String(error) }, { cause: error });
 }

@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Clock, Timer } from '../clock.js';
 import { Lateness } from '../observe/lateness.js';
-import { ProcessWatch } from '../observe/process.js';
+import { cpuSeconds, ProcessWatch } from '../observe/process.js';
 import type { NodeReport } from '../rpc/services.js';
 
 const TICK_MS = 250;
@@ -30,13 +30,12 @@ export class SelfWatch {
   }
 
   figures(): Omit<NodeReport, 'node' | 'problems'> {
-    const { user, system } = process.cpuUsage();
     const figures = this.#process.figures();
     const certificateEndsAt = this.#certificateEndsAt();
     return {
       at: this.#clock.now(),
       rssBytes: figures.memory.rssBytes,
-      cpuSeconds: (user + system) / 1e6,
+      cpuSeconds: cpuSeconds(),
       process: figures,
       loopP99Ms: this.#lateness.p99(),
       ...(certificateEndsAt === undefined ? {} : { certificateEndsAt }),

@@ -16,7 +16,7 @@ import { Drain } from './drain.js';
 import { handleFrame, handleText } from './inbound.js';
 import { LeaseKeeper, RENEWAL } from './lease.js';
 import { type CometAddresses, Listeners, type ListenPorts } from './listeners.js';
-import type { CometOptions } from './options.js';
+import { type CometOptions, type LiveCometOptions, takeOver } from './options.js';
 import { rejoin, rereadHeads, revalidateAll } from './rejoin.js';
 import { LocalCometService } from './service.js';
 import { serveTcp } from './tcp.js';
@@ -60,6 +60,8 @@ export interface Comet {
   addresses(): CometAddresses;
   /** Codes of what keeps it from taking clients: `fenced`, `draining`. */
   problems(): readonly string[];
+  /** Goes on with these. */
+  reload(live: LiveCometOptions): void;
   /** Takes a connection that somebody else accepted: TCP, any dialect but goim's own port. */
   serve(socket: Socket): void;
   /** Graceful: no new connections, each client told when to come back, positions reported, the registry left. Idempotent. */
@@ -152,6 +154,10 @@ class CometRole implements Comet {
 
   problems(): readonly string[] {
     return [...(this.#core.fence.open ? [] : ['fenced']), ...(this.#drain.active ? ['draining'] : [])];
+  }
+
+  reload(live: LiveCometOptions): void {
+    takeOver(this.#core.options, live);
   }
 
   serve(socket: Socket): void {

@@ -61,6 +61,20 @@ export interface CometOptions {
   };
 }
 
+/** What a running comet takes over of changed options: those that it reads whenever it needs them. */
+export interface LiveCometOptions {
+  readonly origins: CometOptions['listen']['origins'];
+  readonly limits: Pick<CometOptions['limits'], 'handshakeMs' | 'idleMs' | 'roomsPerSession' | 'inboundPerSecond'>;
+  readonly delivery: CometOptions['delivery'];
+}
+
+/** The options of a comet, from now on with these. */
+export function takeOver(options: CometOptions, { origins, limits, delivery }: LiveCometOptions): void {
+  Object.assign(options.listen, { origins });
+  Object.assign(options.limits, limits);
+  Object.assign(options.delivery, delivery);
+}
+
 /** How often a native client is told to send a heartbeat, ms. */
 export const NATIVE_HEARTBEAT_MS = 60_000;
 

@@ -1,6 +1,7 @@
 // What a comet says of itself when it is asked: its figures, its first topics in an order, its slowest sessions. It looks at each
 // topic once, and at no session but the slow ones.
 
+import { cpuSeconds } from '../observe/process.js';
 import type { CometStats, StatsRequest, TopicOrder, TopicStats } from '../rpc/services.js';
 import type { CometCore } from './core.js';
 import { slowest } from './slow-sessions.js';
@@ -26,7 +27,6 @@ export function cometStats(
   }
   counters.pins_evicted = core.pins.evicted;
   counters.recovered_evicted = core.recovered.evicted;
-  const cpu = process.cpuUsage();
   const figures = core.load.process.figures();
   const topics = [...core.topics];
   return {
@@ -39,7 +39,7 @@ export function cometStats(
     counters,
     reasons: { ...core.counters.reasons },
     rssBytes: figures.memory.rssBytes,
-    cpuSeconds: (cpu.user + cpu.system) / 1e6,
+    cpuSeconds: cpuSeconds(),
     ...(core.traces.store.sink === undefined ? {} : { spans: core.traces.store.sink.counters }),
     loopP99Ms: core.load.lateness.p99(),
     at: core.clock.now(),

@@ -7,7 +7,7 @@ import { type PerformanceEntry, PerformanceObserver, performance } from 'node:pe
 import { getHeapStatistics } from 'node:v8';
 import type { Clock, Timer } from '../clock.js';
 import type { Exposition } from './exposition.js';
-import { descriptorLimit, descriptorsInUse } from './process.js';
+import { cpuSeconds, descriptorLimit, descriptorsInUse } from './process.js';
 
 /** Between two looks at how late the event loop is. */
 const LOOK_MS = 50;
@@ -55,8 +55,7 @@ export class ProcessFigures {
 
   write(to: Exposition): void {
     this.#watch();
-    const { user, system } = process.cpuUsage();
-    to.add('process_cpu_seconds_total', (user + system) / 1e6);
+    to.add('process_cpu_seconds_total', cpuSeconds());
     to.add('process_resident_memory_bytes', residentBytes());
     to.add('process_start_time_seconds', performance.timeOrigin / 1_000);
     to.add('process_open_fds', descriptorsInUse() || undefined);

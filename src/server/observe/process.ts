@@ -44,6 +44,12 @@ export function descriptorsInUse(): number {
   }
 }
 
+/** CPU time that this process has used, in its own code and in the kernel for it. */
+export function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 /** The figures of this process. */
 export class ProcessWatch {
   readonly #clock: Clock;

@@ -3,7 +3,7 @@
  * parent's registry, and listens when it is told to; from then on it is a comet like any other.
  */
 import type { CometAddresses } from '../comet/listeners.js';
-import type { CometOptions } from '../comet/options.js';
+import type { CometOptions, LiveCometOptions } from '../comet/options.js';
 import type { OtlpSettings } from '../observe/otlp-settings.js';
 import { SERVICE_CALLS } from '../rpc/calls.js';
 import type { LinkOptions } from '../rpc/link.js';
@@ -27,6 +27,8 @@ export interface ParentService {
 export interface WorkerService {
   /** Takes connections. `ports`: where the first worker listens, when any free port was asked for. */
   listen(ports: WorkerPorts): Promise<CometAddresses>;
+  /** Takes over what of its options can change; a worker that starts later has them in its orders. */
+  reload(live: LiveCometOptions): Promise<void>;
   /** Graceful; the process ends after the answer. */
   stop(timeoutMs: number): Promise<void>;
 }
@@ -41,7 +43,7 @@ export interface WorkerPorts {
 /** Which methods each service has over a link. */
 export const CALLS = {
   parent: ['orders', 'warn'],
-  worker: ['listen', 'stop'],
+  worker: ['listen', 'reload', 'stop'],
   lease: SERVICE_CALLS.lease,
   logic: SERVICE_CALLS.logic,
   comet: SERVICE_CALLS.comet,

@@ -14,6 +14,7 @@ import { ImgoError } from '../../protocol/errors.js';
 import type { NodeId } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import type { CometAddresses } from '../comet/listeners.js';
+import type { LiveCometOptions } from '../comet/options.js';
 import type { WatchService } from '../observe/hub.js';
 import type { Registry } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
@@ -120,6 +121,12 @@ export class Supervisor {
     this.#addresses = await first.control.listen({});
     this.#ports = portsOf(this.#addresses);
     await Promise.all(others.map((worker) => worker.control?.listen(this.#ports as WorkerPorts)));
+  }
+
+  /** Each takes it over; one that starts meanwhile has it in its orders, which are the same object. */
+  reload(live: LiveCometOptions): void {
+    // A link that breaks is a worker that ends, and starts with these.
+    for (const { control } of this.#workers.values()) control?.reload(live).catch(() => undefined);
   }
 
   addresses(): CometAddresses {

@@ -41,6 +41,9 @@ async function work(path: string, node: NodeId, workers: number): Promise<void> 
       });
       return comet.addresses();
     },
+    async reload(live) {
+      (await made.promise).reload(live);
+    },
     async stop(timeoutMs) {
       await stop(timeoutMs);
       await endSpans?.();

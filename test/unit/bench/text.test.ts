@@ -38,7 +38,7 @@ test('one of something is one', () => {
 
 test.each([
   [{ mode: 'idle' }, 'idle · 1,000,000 tcp connections · for 5m ·'],
-  [{ mode: 'http' }, 'http · calls in a closed loop · for 5m ·'],
+  [{ mode: 'http' }, 'connections in a closed loop · for 5m ·'],
   [
     { mode: 'room', rooms: 5, transport: 'ws', dialect: 'native' },
     'room × 5 · 1,000,000 ws native connections · 40 msg/s',

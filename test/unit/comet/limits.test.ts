@@ -2,24 +2,14 @@
 // notices.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { encodeGoimAuth } from '../../../src/protocol/goim.js';
 import { encodeAck, NATIVE_VER } from '../../../src/protocol/native.js';
 import { encodeNativeAuth } from '../../../src/protocol/native-json.js';
-import { Live, type LiveOptions, NATIVE_SUBPROTOCOL, RawTcp } from './live.js';
+import { type Live, livePerTest, NATIVE_SUBPROTOCOL, RawTcp } from './live.js';
 
-let live: Live | undefined;
-
-async function start(options?: LiveOptions): Promise<Live> {
-  live = await Live.start(options);
-  return live;
-}
-
-afterEach(async () => {
-  await live?.[Symbol.asyncDispose]();
-  live = undefined;
-});
+const start = livePerTest();
 
 const native = (op: number, seq: number, body?: Uint8Array) => encodeFrame(NATIVE_VER, op, seq, body);
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');

@@ -1,6 +1,7 @@
 // A comet with real sockets on loopback, on the real logic, job, queue and memory engines; and raw clients that show every
 // frame they are sent.
 import { connect, type Socket } from 'node:net';
+import { afterEach } from 'vitest';
 import { WebSocket } from 'ws';
 import { encodeFrame, HEADER_BYTES, limitsFromServer, Op } from '../../../src/protocol/frame.js';
 import {
@@ -50,6 +51,19 @@ export interface LiveOptions {
   readonly between?: (logic: Logic) => LogicService;
   readonly registry?: (registry: Registry) => Registry;
   readonly keep?: { readonly messages: number; readonly bytes: number; readonly ageMs: number };
+}
+
+/** A function that starts what a test needs, and ends it after that test. For the top of a file. */
+export function livePerTest(): (options?: LiveOptions) => Promise<Live> {
+  let live: Live | undefined;
+  afterEach(async () => {
+    await live?.[Symbol.asyncDispose]();
+    live = undefined;
+  });
+  return async (options) => {
+    live = await Live.start(options);
+    return live;
+  };
 }
 
 /** Everything of one process but HTTP. */

@@ -1,6 +1,6 @@
 // What a comet tells those who watch, with real clients of every dialect.
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { encodeGoimAuth } from '../../../src/protocol/goim.js';
 import { formatId, type LogName, type RoomId, userLog } from '../../../src/protocol/ids.js';
@@ -9,20 +9,10 @@ import { encodeAck, NATIVE_SUBPROTOCOL, NATIVE_VER } from '../../../src/protocol
 import { encodeJoin, encodeNativeAuth, encodeRoomRequest } from '../../../src/protocol/native-json.js';
 import type { EventFilter } from '../../../src/server/observe/events.js';
 import { until } from '../../harness/api.js';
-import { Live, type LiveOptions, type RawTcp, RawWs } from './live.js';
+import { type Live, livePerTest, type RawTcp, RawWs } from './live.js';
 import { type Seen, Watching } from './watched.js';
 
-let live: Live | undefined;
-
-async function start(options?: LiveOptions): Promise<Live> {
-  live = await Live.start(options);
-  return live;
-}
-
-afterEach(async () => {
-  await live?.[Symbol.asyncDispose]();
-  live = undefined;
-});
+const start = livePerTest();
 
 const watch = (server: Live, filter?: EventFilter) => Watching.begin(server.hub, filter);
 const native = (op: number, seq: number, body?: Uint8Array) => encodeFrame(NATIVE_VER, op, seq, body);

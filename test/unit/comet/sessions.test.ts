@@ -1,5 +1,5 @@
 // Sessions over real sockets: AUTH in each dialect, pushes live and kept, acknowledgement, rooms, kicks.
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { encodeGoimAuth } from '../../../src/protocol/goim.js';
 import { formatId, type MessageId, type RoomId, type TokenId, type UserId } from '../../../src/protocol/ids.js';
@@ -11,19 +11,9 @@ import {
   parseDisconnect,
   parseJoinReply,
 } from '../../../src/protocol/native-json.js';
-import { Live, type LiveOptions, NATIVE_SUBPROTOCOL } from './live.js';
+import { livePerTest, NATIVE_SUBPROTOCOL } from './live.js';
 
-let live: Live | undefined;
-
-async function start(options?: LiveOptions): Promise<Live> {
-  live = await Live.start(options);
-  return live;
-}
-
-afterEach(async () => {
-  await live?.[Symbol.asyncDispose]();
-  live = undefined;
-});
+const start = livePerTest();
 
 const user = (id: string) => id as UserId;
 const native = (op: number, seq: number, body?: Uint8Array) => encodeFrame(NATIVE_VER, op, seq, body);

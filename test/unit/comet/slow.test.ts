@@ -1,25 +1,15 @@
 // Slow clients, lost leases and lost notifications: a stalled session costs one pending write and nobody else anything; a
 // comet without its lease writes nothing; what was missed is read.
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { compareIds, type LogName, type SessionId, type UserId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { NATIVE_VER } from '../../../src/protocol/native.js';
 import { type Clock, systemClock } from '../../../src/server/clock.js';
 import type { Registry, Renewal } from '../../../src/server/router/registry.js';
 import type { Notification, SessionInfo } from '../../../src/server/rpc/services.js';
-import { Live, type LiveOptions, type RawTcp } from './live.js';
+import { type Live, livePerTest, type RawTcp } from './live.js';
 
-let live: Live | undefined;
-
-async function start(options?: LiveOptions): Promise<Live> {
-  live = await Live.start(options);
-  return live;
-}
-
-afterEach(async () => {
-  await live?.[Symbol.asyncDispose]();
-  live = undefined;
-});
+const start = livePerTest();
 
 const user = (id: string) => id as UserId;
 const KIB = 1024;

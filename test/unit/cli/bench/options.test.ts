@@ -40,6 +40,12 @@ test('without flags it is the case of the documentation', () => {
   expect(seed).toBeGreaterThan(0);
 });
 
+test('the API is called over fewer connections, and over no more than one process can dial', () => {
+  expect(readBenchOptions({ mode: 'http' }).connections).toBe(256);
+  expect(readBenchOptions({ mode: 'http', conns: '4000' }).connections).toBe(4_000);
+  for (const conns of ['4001', 'max']) expect(refusal({ mode: 'http', conns }).message).toContain('up to 4000');
+});
+
 test('every flag is read in its own unit', () => {
   const asked = readBenchOptions({
     conns: '2500',

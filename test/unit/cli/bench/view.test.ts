@@ -26,7 +26,18 @@ function last(phase: BenchSample['phase']): Moment {
 
 function drawn(moment: Moment, over: Partial<ViewProps> = {}): readonly string[] {
   const columns = over.columns ?? 100;
-  const props = { plan, moment, agoMs: 0, stopping: false, columns, rows: 30, coloured: false, unicode: true, ...over };
+  const props = {
+    plan,
+    moment,
+    reference: false,
+    agoMs: 0,
+    stopping: false,
+    columns,
+    rows: 30,
+    coloured: false,
+    unicode: true,
+    ...over,
+  };
   return renderToString(createElement(BenchView, props), { columns }).split('\n');
 }
 
@@ -139,6 +150,13 @@ describe('the view', () => {
     const narrow = drawn(last('measure'), { columns: 60, rows: 14 }).join('\n');
     for (const label of ['CONNECTED', 'MEASURE', 'RATES', 'LATENCY', 'ERRORS']) expect(narrow).toContain(label);
     for (const label of ['\nSWEEP', '\nserver', '\nmachine ']) expect(narrow).not.toContain(label);
+  });
+
+  it('names the phases that are to come, bare sockets where they are to be measured', () => {
+    const phases = (over: Partial<ViewProps>) => drawn(last('connect'), over)[1];
+    expect(phases({})).toMatch(/● connect {2}warmup {2}measure {2}settle {2}audit {3,}/);
+    expect(phases({ reference: true })).toMatch(/settle {2}audit {2}reference {3,}/);
+    expect(phases({ reference: true, plan: { ...plan, mode: 'http' } })).not.toContain('reference');
   });
 
   it('says that nothing is heard, and that it was interrupted', () => {
