@@ -33,7 +33,10 @@ export interface EventBatch {
 
 /** Older events that come before those that happen now. */
 export interface Replay {
-  /** The next lines, about as many bytes; undefined: there are no more. */
+  /**
+   * Looks at the next records, a slice that a turn of the event loop has time for, and gives the lines of those that are
+   * wanted, about as many bytes at most: often none. undefined: there are no more.
+   */
   next(bytes: number): { readonly lines: string; readonly count: number } | undefined;
 }
 
@@ -52,6 +55,8 @@ export class Watch {
   #bytes = 0;
   #dropped = 0;
   #replay: Replay | undefined;
+  /** What it gave, and no fetch has taken. */
+  #older = { lines: '', count: 0 };
   #notBefore = 0;
   #waiting: (() => void) | undefined;
   #toldUnwatched = 0;
@@ -106,6 +111,7 @@ export class Watch {
     const until = clock.monotonic() + waitMs;
     if (!began) await this.#wait(Math.min(this.#notBefore, until), true);
     if (!began && this.#isEmpty()) await this.#wait(until, false);
+    await this.#lookBack();
     const batch = this.#take(began);
     this.fetchedAt = clock.monotonic();
     const pace = (batch.lines.length * 1_000) / BYTES_PER_SECOND;
@@ -118,6 +124,20 @@ export class Watch {
     this.#waiting?.();
     this.#lines = [];
     this.#bytes = 0;
+    this.#replay = undefined;
+  }
+
+  /** Older events, a slice a turn, until there are enough for an answer. */
+  async #lookBack(): Promise<void> {
+    for (;;) {
+      const part = this.#replay?.next(RING_BYTES);
+      if (part === undefined) break;
+      const { lines, count } = this.#older;
+      this.#older = { lines: lines + part.lines, count: count + part.count };
+      if (this.#older.lines.length >= RING_BYTES) return;
+      await new Promise<void>((resolve) => this.#clock.soon(resolve));
+    }
+    this.#replay = undefined;
   }
 
   #isEmpty(): boolean {
@@ -147,9 +167,11 @@ export class Watch {
     const partial = this.unwatched > 0 && this.#toldUnwatched === 0 ? this.watched : undefined;
     this.#toldUnwatched = this.unwatched;
     const head = { began, sessions, partial };
-    const older = this.#replay?.next(RING_BYTES);
-    if (older !== undefined) return { ...head, ...older, dropped: 0 };
-    this.#replay = undefined;
+    const older = this.#older;
+    if (older.count > 0) {
+      this.#older = { lines: '', count: 0 };
+      return { ...head, ...older, dropped: 0 };
+    }
     const lines = this.#lines.length === 0 ? '' : `${this.#lines.join('\n')}\n`;
     const batch = { ...head, lines, count: this.#lines.length, dropped: this.#dropped };
     this.#lines = [];
