@@ -35,6 +35,8 @@ export interface Marked {
 export interface TraceSink {
   /** A push begins that is marked: of its caller's trace, or of one of its own. */
   push(mark: string, parent: TraceParent | undefined, target: string): PushSpan;
+  /** Many of them in one request begin, whose caller is traced. */
+  batch(parent: TraceParent): BatchSpan;
   /** A step was noted. */
   note(marked: Marked, step: NotedStep): void;
   /** What became of the spans, monotonic. */
@@ -46,6 +48,19 @@ export interface PushSpan {
   readonly spanId: string;
   /** It has its outcome. `error`: a code. */
   end(error?: string): void;
+}
+
+/** A request of many pushes. */
+export interface BatchSpan {
+  readonly spanId: string;
+  /** All that came of it have their results, or nobody waits for them. */
+  end(counts: BatchCounts): void;
+}
+
+/** Of a batch, as far as it came. */
+export interface BatchCounts {
+  readonly lines: number;
+  readonly refused: number;
 }
 
 const NONE: readonly Marked[] = [];

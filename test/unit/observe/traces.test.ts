@@ -125,11 +125,17 @@ describe('a sweep over very many members', () => {
       const name = String(of?.n);
       noted.set(name, (noted.get(name) ?? 0) + 1);
     };
-    store.sink = { push: () => expect.fail('nothing is pushed'), note, counters: { exported: 0, dropped: {} } };
+    store.sink = {
+      push: () => expect.fail('nothing is pushed'),
+      batch: () => expect.fail('nor a batch'),
+      note,
+      counters: { exported: 0, dropped: {} },
+    };
     const traces = new CometTraces(store, systemClock);
     const log = 'room:r' as LogName;
     for (let n = 1; n <= 2_000; n++) store.mark(message(n, log));
-    for (let at = 0; at < 100; at++) traces.memberGap({ log } as never, { session: `s_${at}` } as never, id(0), id(2_000));
+    for (let at = 0; at < 100; at++)
+      traces.memberGap({ log } as never, { session: `s_${at}` } as never, id(0), id(2_000));
     expect([...noted.keys()].map(Number).sort((a, b) => a - b)[0]).toBe(2_000 - 15);
     expect(noted.get('2000')).toBe(100);
     expect(store.counters.stepsDropped).toBe(100 * (2_000 - 16));
