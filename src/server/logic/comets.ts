@@ -3,7 +3,13 @@
 
 import type { NodeId, RoomId, SessionId } from '../../protocol/ids.js';
 import { pause } from '../clock.js';
-import { type CometService, type CometStats, NUMBERS_ONLY, type SessionInfo, type StatsRequest } from '../rpc/services.js';
+import {
+  type CometService,
+  type CometStats,
+  NUMBERS_ONLY,
+  type SessionInfo,
+  type StatsRequest,
+} from '../rpc/services.js';
 import type { LogicParts } from './options.js';
 
 type CometParts = Pick<LogicParts, 'registry' | 'clock' | 'options' | 'cometFor'>;
@@ -19,10 +25,7 @@ export function allStats(parts: CometParts): Promise<ReadonlyMap<NodeId, CometSt
   return statsOf(parts, NUMBERS_ONLY);
 }
 
-async function statsOf(
-  parts: CometParts,
-  request: StatsRequest | undefined,
-): Promise<ReadonlyMap<NodeId, CometStats>> {
+async function statsOf(parts: CometParts, request: StatsRequest | undefined): Promise<ReadonlyMap<NodeId, CometStats>> {
   const comets = await parts.registry.comets();
   const answers = await Promise.all(comets.map(({ node }) => askComet(parts, node, (comet) => comet.stats(request))));
   return new Map(

@@ -3,7 +3,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { EventFilter } from '../../../src/server/observe/events.js';
 import { EventHub, MAX_WATCHES } from '../../../src/server/observe/hub.js';
-import { RING_BYTES } from '../../../src/server/observe/watch.js';
+import { BYTES_PER_SECOND, RING_BYTES } from '../../../src/server/observe/watch.js';
 import { until } from '../../harness/api.js';
 import { TestClock } from '../store/test-clock.js';
 
@@ -165,4 +165,15 @@ test('who begins in the past has all of it first, and the event loop a turn afte
   expect(turns.slice(1, -1).every((between) => between > 0)).toBe(true);
   hub.accepted('user:1', ID, 3);
   expect(await fetch(hub, 'a')).toMatchObject({ count: 1 });
+});
+
+test.each([1, 8, 40])('of %i nodes each keeps its share of what a stream is given in a second', async (nodes) => {
+  const hub = hubOf();
+  const request = { id: 'a', filter: {}, waitMs: 0, nodes };
+  await hub.watch(request);
+  for (let at = 0; at < 10_000; at++) hub.accepted('user:1', ID, at);
+  const { lines, dropped } = await hub.watch(request);
+  expect(lines.length).toBeGreaterThan(10_000);
+  expect(lines.length).toBeLessThanOrEqual(Math.min(RING_BYTES, BYTES_PER_SECOND / nodes));
+  expect(dropped).toBe(10_000 - parsed(lines).length);
 });

@@ -38,7 +38,9 @@ const sessionInfo = z.object({
 const sessionPage = z.object({
   items: z.array(sessionInfo),
   next: z.string().nullable(),
-  missing: z.array(z.string()).describe('Nodes that did not answer: their sessions of a room, or null fields, are missing'),
+  missing: z
+    .array(z.string())
+    .describe('Nodes that did not answer: their sessions of a room, or null fields, are missing'),
 });
 const closed = z.object({ closed: z.int() });
 const byId = z.object({ id: z.string().min(1).max(256) });
