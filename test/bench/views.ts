@@ -12,12 +12,15 @@ import { LAUNCHER, startServer } from '../harness/server.js';
 import { newFolder } from './measured.js';
 import type { Bench, BenchRow } from './row.js';
 
-const SESSIONS = 100_000;
 /** Of 20,000 descriptors a process. */
 const WORKERS = 6;
-const ROOMS = 100;
-/** A message goes to one room, of 1,000: 50,000 deliveries a second, each a write of its own. */
+/** Sessions that only are there, and those in rooms. */
+const IDLE = 80_000;
+const MEMBERS = 20_000;
+const ROOMS = 20;
+/** A message goes to one room of 1,000: 50,000 deliveries a second. With a window of 1 s they are 20,000 writes. */
 const RATE = 50;
+const WINDOW = '1s';
 const TURN_MS = 11_000;
 /** Pairs of turns, without and with each view. */
 const PAIRS = 2;
@@ -96,7 +99,9 @@ interface Second {
 
 function statOf(pid: number): readonly string[] {
   try {
-    return readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '').split(' ');
+    return readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
   } catch {
     return [];
   }
@@ -123,6 +128,11 @@ function peakBytesOf(pid: number): number {
 
 // The load.
 
+interface Addresses {
+  readonly http: string;
+  readonly tcp: string;
+}
+
 interface Load {
   /** Resolves when it measures. */
   readonly measures: Promise<void>;
@@ -130,11 +140,11 @@ interface Load {
   readonly end: () => void;
 }
 
-function startLoad(http: string, tcp: string, folder: string, measureMs: number): Load {
-  const out = join(folder, 'load.json');
-  const ofLoad = ['--mode', 'room', '--rooms', `${ROOMS}`, '--rate', `${RATE}`, '--duration', `${measureMs}ms`];
-  const ofClients = ['--conns', `${SESSIONS}`, '--dialect', 'native', '--clients', `tcp://${tcp}`];
-  const args = ['bench', '--server', http, ...ofClients, ...ofLoad, '--no-reference', '--out', out];
+/** Sessions of `imgo bench` for so long. */
+function startLoad({ http, tcp }: Addresses, folder: string, load: readonly string[], durationMs: number): Load {
+  const out = join(folder, `${load.join('')}.json`);
+  const ofClients = ['--dialect', 'native', '--clients', `tcp://${tcp}`, '--duration', `${durationMs}ms`];
+  const args = ['bench', '--server', http, ...ofClients, ...load, '--no-reference', '--out', out];
   const child = spawn(LAUNCHER, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   const measures = new Promise<void>((resolve, reject) => {
@@ -189,7 +199,7 @@ async function press(terminal: OnTerminal, [key, seen]: Press): Promise<number> 
   return performance.now() - from;
 }
 
-async function useView(view: View, http: string, seen: Seen, turn: () => Promise<void>): Promise<void> {
+async function lookThrough(view: View, http: string, seen: Seen, turn: () => Promise<void>): Promise<void> {
   const env = { ...(process.env as Record<string, string>), TERM: 'xterm-256color', LANG: 'C.UTF-8' };
   const terminal = await onTerminal([LAUNCHER, ...view.args, '--server', http], env, COLUMNS, ROWS);
   try {
@@ -219,7 +229,8 @@ async function useView(view: View, http: string, seen: Seen, turn: () => Promise
 
 /** How long the way through the terminal itself takes: a program that says each key again. */
 async function bareKeys(): Promise<number> {
-  const echo = "process.stdin.setRawMode(true).on('data', (key) => process.stdout.write(`<${key}>`)); console.log('there')";
+  const echo =
+    "process.stdin.setRawMode(true).on('data', (key) => process.stdout.write('<' + key + '>')); console.log('there')";
   const terminal = await onTerminal([process.execPath, '-e', echo], process.env as Record<string, string>);
   await terminal.writes('there');
   const took: number[] = [];
@@ -244,7 +255,8 @@ function middle(figures: readonly number[]): number {
 function rowsOf(view: View, seen: Seen, bareMs: number, turns: readonly Turn[], load: readonly Second[]): BenchRow[] {
   const within = ({ from, to }: Turn) => load.filter(({ at }) => at > from && at <= to);
   const p99 = (some: readonly Turn[]) => middle(some.flatMap(within).map(({ p99Ms }) => p99Ms));
-  const cpu = (some: readonly Turn[]) => middle(some.map(({ from, to, cpuSeconds }) => (1e6 * cpuSeconds) / (to - from)));
+  const cpu = (some: readonly Turn[]) =>
+    middle(some.map(({ from, to, cpuSeconds }) => (1e6 * cpuSeconds) / (to - from)));
   const withIt = turns.filter((turn) => turn.view === view);
   // Those before and after each: what else goes on is the same for them.
   const before = withIt.flatMap((turn) => turns[turns.indexOf(turn) - 1] ?? []);
@@ -265,7 +277,12 @@ function rowsOf(view: View, seen: Seen, bareMs: number, turns: readonly Turn[], 
   const own = (1_000 * seen.cpuSeconds) / ((withIt.length * TURN_MS) / 1_000);
   return [
     { name: `${view.name}: a key to the screen, p50`, figure: middle(keysMs), reference: bareMs, ...ms },
-    { name: `${view.name}: the slowest of ${keysMs.length} keys`, figure: Math.max(...keysMs), ...ms, note: seen.slowest },
+    {
+      name: `${view.name}: the slowest of ${keysMs.length} keys`,
+      figure: Math.max(...keysMs),
+      ...ms,
+      note: seen.slowest,
+    },
     {
       name: `${view.name}: resident memory, peak`,
       figure: seen.peakBytes / 1e6,
@@ -296,12 +313,17 @@ async function run(): Promise<readonly BenchRow[]> {
   const bareMs = await bareKeys();
   const folder = newFolder();
   const ofServer = ['--memory', '--http', '0', '--ws', 'off', '--tcp', '0', '--workers', `${WORKERS}`];
-  const server = await startServer([...ofServer, '--set', 'fanout.window=1s']);
-  const { http, tcp, pid } = server.ready;
+  const server = await startServer([...ofServer, '--set', `fanout.window=${WINDOW}`]);
+  const { http, pid } = server.ready;
   const order = [undefined, ...Array.from({ length: PAIRS }, () => VIEWS.flatMap((view) => [view, undefined])).flat()];
   // What a view needs to begin and to end is in no turn.
-  const load = startLoad(http, tcp, folder, order.length * (TURN_MS + 1_500) + 5_000);
+  const measuredMs = order.length * (TURN_MS + 1_500) + 5_000;
+  const idle = startLoad(server.ready, folder, ['--mode=idle', `--conns=${IDLE}`], measuredMs + 60_000);
+  let load: Load | undefined;
   try {
+    await idle.measures;
+    const inRooms = ['--mode=room', `--conns=${MEMBERS}`, `--rooms=${ROOMS}`, `--rate=${RATE}`];
+    load = startLoad(server.ready, folder, inRooms, measuredMs);
     await load.measures;
     const family = familyOf(pid);
     const turns: Turn[] = [];
@@ -315,12 +337,13 @@ async function run(): Promise<readonly BenchRow[]> {
         turns.push({ view, from, to: Date.now(), cpuSeconds: cpuSecondsOf(family) - cpu });
       };
       if (view === undefined) await turn();
-      else await useView(view, http, seen.get(view) as Seen, turn);
+      else await lookThrough(view, http, seen.get(view) as Seen, turn);
     }
     const seconds = await load.seconds;
     return VIEWS.flatMap((view) => rowsOf(view, seen.get(view) as Seen, bareMs, turns, seconds));
   } finally {
-    load.end();
+    load?.end();
+    idle.end();
     await server.end('SIGTERM');
     rmSync(folder, { recursive: true, force: true });
   }
