@@ -142,6 +142,8 @@ export interface Page<T> {
   readonly items: readonly T[];
   /** Where the next one begins; undefined: that was the last. */
   readonly next: string | undefined;
+  /** Nodes that did not answer: what they hold is not in it. */
+  readonly missing: readonly string[];
 }
 
 /** A path of encoded parts: `path('v1', 'users', id)`. */
@@ -169,6 +171,7 @@ export async function* pages<T>(
     const items: readonly T[] = Array.isArray(page['items']) ? page['items'] : [];
     after = typeof page['next'] === 'string' ? page['next'] : undefined;
     left -= items.length;
-    yield { items, next: after };
+    const missing: readonly string[] = Array.isArray(page['missing']) ? page['missing'] : [];
+    yield { items, next: after, missing };
   } while (after !== undefined && left > 0);
 }

@@ -2,7 +2,7 @@
 
 import * as Flags from '@oclif/core/flags';
 import { ImgoError } from '../protocol/errors.js';
-import { parseDuration } from '../server/units.js';
+import { parseDuration, parseRate } from '../server/units.js';
 
 const GLOBAL = { helpGroup: 'GLOBAL' } as const;
 
@@ -45,6 +45,13 @@ export function wrongValue(flag: string, wants: string): ImgoError {
 export function countOf(flag: string, value: string, or = ''): number {
   if (!/^[1-9]\d{0,8}$/.test(value)) throw wrongValue(flag, `a whole number from 1 on${or}`);
   return Number(value);
+}
+
+/** A second, of `1000`, `1000/s` or `600/m`. @throws ImgoError usage */
+export function perSecondOf(flag: string, value: string): number {
+  const rate = /^\d+$/.test(value) ? Number(value) : parseRate(value);
+  if (rate === undefined || rate <= 0 || rate > 1e9) throw wrongValue(flag, 'a rate such as 1000, 1000/s or 600/m');
+  return rate;
 }
 
 /** Milliseconds of a flag such as `--ttl 7d`; undefined when it was not given. @throws ImgoError usage */

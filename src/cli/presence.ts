@@ -81,13 +81,16 @@ async function listPages<T extends object>(
 ): Promise<void> {
   let some = false;
   let rest: string | undefined;
-  for await (const { items, next } of source) {
+  const silent = new Set<string>();
+  for await (const { items, next, missing } of source) {
+    for (const node of missing) silent.add(node);
     if (items.length > 0) await output.items(items, { columns, none: '' });
     some ||= items.length > 0;
     rest = next;
   }
+  for (const node of silent) output.warn(`${node} did not answer: what it knows is not here.`);
   if (rest !== undefined) output.note(`There are more: --cursor ${rest}`);
-  if (!some && !output.json) output.note(none);
+  if (!some && silent.size === 0 && !output.json) output.note(none);
 }
 
 /** One room with its members and history. */

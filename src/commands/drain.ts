@@ -4,7 +4,7 @@ import * as Args from '@oclif/core/args';
 import * as Flags from '@oclif/core/flags';
 import { BaseCommand } from '../cli/base.js';
 import { cancelDrain, drain } from '../cli/drain.js';
-import { countOf } from '../cli/flags.js';
+import { perSecondOf } from '../cli/flags.js';
 
 export default class Drain extends BaseCommand {
   static override summary = 'Have the clients of a node move to others, and take no new ones';
@@ -15,18 +15,18 @@ export default class Drain extends BaseCommand {
     node: Args.string({ required: true, ignoreStdin: true, description: 'as nodes prints it' }),
   };
   static override flags = {
-    rate: Flags.string({ helpValue: 'N', summary: 'clients a second (drain.rate of the server)' }),
+    rate: Flags.string({ helpValue: 'N/s', summary: 'clients a second (drain.rate of the server)' }),
     cancel: Flags.boolean({ exclusive: ['rate'], summary: 'call an earlier one off' }),
   };
   static override examples = [
     { description: 'Before a restart', command: '<%= config.bin %> drain c1' },
-    { description: 'Gently', command: '<%= config.bin %> drain c1 --rate 100' },
+    { description: 'Gently', command: '<%= config.bin %> drain c1 --rate 100/s' },
   ];
 
   override async run(): Promise<void> {
     const { args, flags } = await this.parse(Drain);
     const output = this.outputFor(flags);
-    const rate = flags.rate === undefined ? undefined : countOf('rate', flags.rate);
+    const rate = flags.rate === undefined ? undefined : perSecondOf('rate', flags.rate);
     const api = await this.apiFor(flags, output);
     if (flags.cancel) return cancelDrain(api, args.node, output);
     await drain(api, args.node, rate, output);

@@ -10,9 +10,10 @@ import { type Bench, type BenchRow, holds } from './row.js';
 import { sessions } from './sessions.js';
 import { startup } from './startup.js';
 import { store } from './store.js';
+import { views } from './views.js';
 import { watch } from './watch.js';
 
-const BENCHES: readonly Bench[] = [codec, store, redis, http, fanout, sessions, watch, startup];
+const BENCHES: readonly Bench[] = [codec, store, redis, http, fanout, sessions, watch, views, startup];
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string', multiple: true } },

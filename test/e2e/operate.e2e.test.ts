@@ -193,7 +193,7 @@ describe('drain', () => {
 
   test('to the end: none is left, and they are at the other worker', async () => {
     const node = String((await paged('sessions'))[0]?.['node']);
-    const { status, stdout } = await imgo('drain', node, '--rate', '1000');
+    const { status, stdout } = await imgo('drain', node, '--rate', '1000/s');
     expect([status, stdout.trim().split('\n').at(-1)]).toEqual([0, '0']);
     await until('all are elsewhere', async () => (await paged('sessions')).length >= COUNT);
     expect(await paged('sessions', '--node', node)).toEqual([]);

@@ -147,6 +147,40 @@ describe('a push whose caller is traced', () => {
     expect(named('push')[1]?.parentSpanId).toBeUndefined();
   });
 
+  it('in a batch is one span with its counts, and below it the lines that ask to be traced', async () => {
+    const ready = await serve(['--set', `observe.otlp=${endpoint}`]);
+    const line = (more: object) => JSON.stringify({ to: { user: 'u' }, message: 1, ...more });
+    const body = [line({}), line({ trace: true }), line({ to: {} }), line({})].join('\n');
+    const url = `${ready.http}/v1/push/batch`;
+    const answer = await fetch(url, {
+      method: 'POST',
+      body,
+      headers: { ...sampled, 'content-type': 'application/x-ndjson' },
+    });
+    expect((await answer.text()).split('\n')).toHaveLength(5);
+    await expect.poll(() => named('batch').length + named('push').length, { timeout: 15_000 }).toBe(2);
+    const [batch] = named('batch');
+    expect(batch).toMatchObject({ traceId: TRACE, parentSpanId: CALLER });
+    expect([value(batch as Span, 'imgo.lines'), value(batch as Span, 'imgo.refused')]).toEqual(['4', '1']);
+    expect(named('push')[0]).toMatchObject({ traceId: TRACE, parentSpanId: batch?.spanId });
+  });
+
+  it.each([
+    ['/1/push?uid=7', 'user'],
+    ['/1/push/room?rid=7', 'room'],
+    ['/1/push/all', 'all'],
+    ['/goim/push/mids?operation=5&mids=7', 'users'],
+    ['/goim/push/room?operation=5&type=live&room=7', 'room'],
+    ['/goim/push/keys?operation=5&keys=k', 'keys'],
+  ])('by the old API %s is a span below the caller', async (path, target) => {
+    const ready = await serve(['--set', `observe.otlp=${endpoint}`]);
+    expect((await post(ready, path, { test: 1 }, sampled)).status).toBe(200);
+    await expect.poll(() => named('push').length, { timeout: 15_000 }).toBe(1);
+    const [push] = named('push');
+    expect(push).toMatchObject({ traceId: TRACE, parentSpanId: CALLER });
+    expect(value(push as Span, 'imgo.target')).toBe(target);
+  });
+
   it('the receiver may be named by the variables of OpenTelemetry', async () => {
     const ready = await serve([], { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_SERVICE_NAME: 'push-eu' });
     await post(ready, '/v1/push', { to: { user: 'u' }, message: 1 }, sampled);

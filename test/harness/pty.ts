@@ -32,8 +32,10 @@ while True:
 export interface OnTerminal {
   /** All that it wrote so far. */
   readonly written: () => string;
-  /** Resolves when it has written this. */
-  readonly writes: (text: string) => Promise<void>;
+  /** Of the program. */
+  readonly pid: number;
+  /** Resolves when it has written this; `from`: after so much of what it wrote. */
+  readonly writes: (text: string, from?: number) => Promise<void>;
   readonly type: (keys: string) => void;
   readonly kill: (signal: NodeJS.Signals) => void;
   /** Takes the terminal away, as when its window is closed. */
@@ -62,8 +64,9 @@ export async function onTerminal(
   const ended = new Promise<number>((resolve) => relay.once('close', (status) => resolve(status ?? -1)));
   return {
     written: () => written,
-    async writes(text) {
-      while (!written.includes(text)) {
+    pid,
+    async writes(text, from = 0) {
+      while (!written.includes(text, from)) {
         const more = new Promise((resolve) => relay.stdout.once('data', resolve));
         await Promise.race([more, ended.then(() => Promise.reject(new Error(`ended without ${text}:\n${written}`)))]);
       }

@@ -1,10 +1,11 @@
-// One event from near: its fields, the bytes of its payload, or the payload as text. Nothing is shown of a payload that was
-// not asked for.
+// One event from near: its fields, its bytes (the header's, from its fields, and the payload's), or the payload as text. Nothing
+// is shown of a payload that was not asked for.
 
 import { size } from '../../bench/numbers.js';
 import { decodeText, isJson } from '../../protocol/text.js';
 import { clock } from '../output.js';
 import { numberIn, payloadOf, readEvent, type SeenEvent, textIn } from './event.js';
+import { headerBytes } from './header.js';
 
 /** How it is looked at. */
 export type DetailOf = 'fields' | 'hex' | 'payload';
@@ -22,8 +23,8 @@ export function detailLines(text: string, of: DetailOf): readonly string[] {
   if (event === undefined) return [text];
   if (of === 'fields') return fields(event);
   const payload = payloadOf(event);
-  if (payload === undefined) return [noPayload(event)];
-  return of === 'hex' ? hex(payload) : payloadLines(payload);
+  if (of === 'hex') return bytesOf(event, payload);
+  return payload === undefined ? [noPayload(event)] : payloadLines(payload);
 }
 
 function noPayload(event: SeenEvent): string {
@@ -52,14 +53,22 @@ function shown(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+/** The header, then the payload, with offsets as they lie in the frame; what lies around it on WebSocket is not shown. */
+function bytesOf(event: SeenEvent, payload: Buffer | undefined): readonly string[] {
+  const header = headerBytes(event);
+  if (header === undefined) return payload === undefined ? [noPayload(event)] : hex(payload, 0);
+  const shown = payload === undefined ? [noPayload(event)] : hex(payload, header.length);
+  return [`header, ${header.length} bytes`, ...hex(header, 0), 'payload', ...shown];
+}
+
 /** Sixteen bytes a line: offset, hex, ASCII. */
-function hex(bytes: Buffer): readonly string[] {
+function hex(bytes: Buffer, offset: number): readonly string[] {
   const lines: string[] = [];
   for (let at = 0; at < bytes.length; at += 16) {
     const part = bytes.subarray(at, at + 16);
     const pairs = [...part].map((byte) => byte.toString(16).padStart(2, '0'));
     const text = part.toString('latin1').replace(/[^ -~]/g, '.');
-    lines.push(`${at.toString(16).padStart(6, '0')}  ${pairs.join(' ').padEnd(47)}  ${text}`);
+    lines.push(`${(offset + at).toString(16).padStart(6, '0')}  ${pairs.join(' ').padEnd(47)}  ${text}`);
   }
   return lines.length === 0 ? ['The payload is empty.'] : lines;
 }

@@ -1,5 +1,5 @@
 // What has come of a stream, for a view: the newest events, counts of all, and the sessions. It takes events at any rate, and
-// says at most five times a second that there is something new.
+// says at most four times a second that there is something new.
 
 import { isOfTheStream, numberIn, readEvent } from './event.js';
 import { Kept } from './kept.js';
@@ -10,7 +10,7 @@ import { Sift } from './sift.js';
 import { type Decision, decisionOf, isHeartbeat, type Wanted } from './wanted.js';
 import type { EventLine, EventReader, WatchState } from './watch.js';
 
-const TELL_MS = 200;
+const TELL_MS = 250;
 /** Seconds of which the rate is kept. */
 const RATES = 120;
 

@@ -29,6 +29,8 @@ export interface WatchedSession {
 }
 
 const MOST = 1_000;
+/** No terminal shows more of them at once. */
+const MOST_SEEN = 50;
 /** How long one that has ended is still shown. */
 const CLOSED_MS = 10_000;
 
@@ -49,11 +51,12 @@ export class WatchedSessions {
     return [...this.#byId.values()];
   }
 
-  /** Open ones of which the server has not yet said more than their id. */
+  /** Open ones of which the server has not yet said more than their id; of those that a table has place for. */
   unlisted(most: number): readonly string[] {
     const ids: string[] = [];
+    let looked = 0;
     for (const { session, listed, closedAt } of this.#byId.values()) {
-      if (ids.length >= most) break;
+      if (ids.length >= most || ++looked > MOST_SEEN) break;
       if (!listed && closedAt === undefined) ids.push(session);
     }
     return ids;

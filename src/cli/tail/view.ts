@@ -21,7 +21,7 @@ import { type EventWords, wordsOf } from './words.js';
 const KEYS: readonly KeyHelp[] = [
   { key: '↑↓', word: 'event', does: 'choose an event, and pause; also j k, PgUp PgDn, Home End' },
   { key: 'enter', word: 'decode', does: 'its fields; PgUp PgDn scroll them' },
-  { key: 'x', word: 'hex', does: 'the bytes of its payload' },
+  { key: 'x', word: 'hex', does: 'the bytes of its header, and of its payload' },
   { key: 'p', word: 'payload', does: 'its payload, JSON a value a line' },
   { key: '/', word: 'search', does: 'find a text; n and N go to the next older and newer one' },
   { key: 'f', word: 'filter', does: 'show only what has these words: push in #2 >50ms !heartbeat' },

@@ -23,6 +23,7 @@ import { Pacer } from './pacer.js';
 import { Pins } from './pins.js';
 import { ProgressReporter } from './progress.js';
 import { RecoveredRings } from './recovered.js';
+import { Roster } from './roster.js';
 import { Phase, type Session, type SessionHost } from './session.js';
 import { Sweeper } from './sweep.js';
 import { TopicTable } from './topic-table.js';
@@ -114,6 +115,8 @@ export class CometCore implements SessionHost {
   /** Every open connection, authenticated or not. */
   readonly connections = new Set<Session>();
   readonly sessions = new Map<SessionId, Session>();
+  /** The same, to be listed page by page. */
+  readonly roster = new Roster<Session>();
   /** How many of them speak what over what: `imgo-tcp`, `native-ws`, … */
   readonly byDialect: Record<string, number> = {};
   readonly #users = new Map<UserId, Session | Session[]>();
@@ -284,7 +287,10 @@ export class CometCore implements SessionHost {
     this.pins.release(session);
     const { handle } = session;
     if (handle === undefined) return;
-    if (this.sessions.delete(session.session)) this.#countDialect(session, -1);
+    if (this.sessions.delete(session.session)) {
+      this.#countDialect(session, -1);
+      this.roster.remove(session);
+    }
     if (handle.user !== undefined) this.#removeUser(handle.user, session);
     this.progress.last(session);
     const closing = this.#tellClosed(session);
@@ -327,6 +333,7 @@ export class CometCore implements SessionHost {
   /** The session is known from now on: notifications reach it. */
   add(session: Session): void {
     this.sessions.set(session.session, session);
+    this.roster.add(session);
     this.#countDialect(session, 1);
     const user = session.handle?.user;
     if (user === undefined) return;

@@ -15,6 +15,7 @@ import type {
 import type { CometCore } from './core.js';
 import type { Drain } from './drain.js';
 import { resync } from './rejoin.js';
+import { pageBefore } from './roster.js';
 import type { Session } from './session.js';
 import { cometStats } from './stats.js';
 
@@ -62,15 +63,22 @@ export class LocalCometService implements CometService {
 
   async sessionPage(
     room: RoomId | undefined,
-    after: SessionId | undefined,
+    after: string | undefined,
     limit: number,
   ): Promise<readonly SessionInfo[]> {
-    const ids = room === undefined ? this.#core.sessions.keys() : this.#idsIn(room);
-    return firstAfter(ids, after, Math.min(limit, PAGE_MAX)).flatMap((id) => this.#info(id) ?? []);
-  }
-
-  *#idsIn(room: RoomId): Generator<SessionId> {
-    for (const { session } of this.#core.topics.get(roomLog(room))?.members ?? []) yield session;
+    const { roster, topics } = this.#core;
+    const all = room === undefined ? roster.all : (topics.get(roomLog(room))?.members ?? []);
+    // A page that a comet of the version before has begun is begun again.
+    const before = after !== undefined && /^\d{1,15}$/.test(after) ? Number(after) : undefined;
+    return pageBefore<{ readonly session: SessionId }, SessionInfo>(
+      all,
+      before,
+      Math.min(limit, PAGE_MAX),
+      ({ session }, row) => {
+        const info = this.#info(session);
+        return info === undefined ? undefined : { ...info, row };
+      },
+    );
   }
 
   async trace(log: LogName, key: string): Promise<NodeTrace | undefined> {
@@ -123,22 +131,4 @@ export class LocalCometService implements CometService {
         return [...sessions.values()].filter((session) => session.handle?.token === target.token);
     }
   }
-}
-
-/** The first `limit` of these ids that come after `after`, in order. One pass, and memory for a page. */
-function firstAfter(ids: Iterable<SessionId>, after: SessionId | undefined, limit: number): readonly SessionId[] {
-  const page: SessionId[] = [];
-  for (const id of ids) {
-    if (after !== undefined && id <= after) continue;
-    if (page.length === limit && id > (page[limit - 1] as SessionId)) continue;
-    let low = 0;
-    for (let high = page.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if ((page[middle] as SessionId) < id) low = middle + 1;
-      else high = middle;
-    }
-    page.splice(low, 0, id);
-    if (page.length > limit) page.pop();
-  }
-  return page;
 }

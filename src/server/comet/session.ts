@@ -158,6 +158,8 @@ export class Session implements Outlet, LogSink, FrameSink {
   pace: Uint8Array[] | undefined = undefined;
   /** Bits of `Aside`; 0 but for few sessions. */
   aside = 0;
+  /** In the comet's roster. */
+  place = 0;
 
   /** undefined: no user log (goim's mid 0). */
   log: LogFollower | undefined = undefined;

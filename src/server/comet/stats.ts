@@ -2,7 +2,7 @@
 // topic once, and at no session but the slow ones.
 
 import { cpuSeconds } from '../observe/process.js';
-import type { CometStats, StatsRequest, TopicOrder, TopicStats } from '../rpc/services.js';
+import type { CometStats, StatsRequest, TopicOrder, TopicStats, TopicSums } from '../rpc/services.js';
 import type { CometCore } from './core.js';
 import { slowest } from './slow-sessions.js';
 import type { Topic } from './topic.js';
@@ -45,6 +45,7 @@ export function cometStats(
     at: core.clock.now(),
     topicCount: topics.length,
     ...busiest(topics),
+    ...(request?.sums === true ? { sums: sumsOf(topics) } : {}),
     lagging: core.load.held.lagging(),
     ...(request === undefined || request.sessions === 0
       ? {}
@@ -58,12 +59,25 @@ export function cometStats(
 function first(topics: readonly Topic[], request: StatsRequest | undefined): readonly Topic[] {
   if (request === undefined) return topics;
   const { room, search, topicOrder } = request;
+  if (request.topics === 0) return [];
   const asked =
     room === undefined && search === undefined
       ? topics
       : topics.filter(({ log }) => (room === undefined || log === `room:${room}`) && log.includes(search ?? ''));
   const by = ORDERS[topicOrder];
   return asked.toSorted((a, b) => by(b) - by(a)).slice(0, request.topics);
+}
+
+function sumsOf(topics: readonly Topic[]): TopicSums {
+  let [members, lagging, ringBytes, slowestSweepMs] = [0, 0, 0, 0];
+  for (const topic of topics) {
+    const stats = topic.stats();
+    members += stats.members;
+    lagging += stats.lagging;
+    ringBytes += stats.ringBytes;
+    slowestSweepMs = Math.max(slowestSweepMs, stats.sweepMs);
+  }
+  return { members, lagging, ringBytes, slowestSweepMs };
 }
 
 /** Whose sweeps are the longest for what they may take. */

@@ -26,6 +26,9 @@ interface Readers {
   readonly topics: { get(log: LogName): { readonly members: readonly object[] } | undefined };
 }
 
+/** Of what one member lost: the newest messages that it is noted of. The others count as steps that had no room. */
+const GAP_MAX = 16;
+
 export class CometTraces {
   readonly store: TraceStore;
   readonly #clock: Clock;
@@ -155,7 +158,10 @@ export class CometTraces {
   /** A member was too slow for what lies between. */
   memberGap({ log }: SweptTopic, outlet: Outlet, after: MessageId, upTo: MessageId): void {
     const range = { after: formatId(after), upTo: formatId(upTo) };
-    for (const marked of this.store.within(log, after, upTo)) {
+    const lost = this.store.within(log, after, upTo);
+    const noted = lost.slice(-GAP_MAX);
+    this.store.counters.stepsDropped += lost.length - noted.length;
+    for (const marked of noted) {
       if (this.#swept.gap(log, marked)) continue;
       this.store.note(marked, { step: 'gap', session: outlet.session, ...range, reason: 'lag' });
     }

@@ -5,6 +5,8 @@
 import type { Readable, Writable } from 'node:stream';
 import { asImgoError, ImgoError } from '../../protocol/errors.js';
 import type { Clock } from '../clock.js';
+import type { TraceParent } from '../observe/trace-parent.js';
+import type { BatchCounts } from '../observe/traces.js';
 import { type Acceptor, answerHead, NoneAccepted } from './accept.js';
 import type { LogicOptions } from './options.js';
 import { idempotencyKeyOf, type PushRequest, readPush } from './push-body.js';
@@ -21,14 +23,16 @@ export interface BatchParts {
   readonly options: LogicOptions;
   /** The API key's id. */
   readonly scope: string;
+  /** The request, where its caller is traced: lines that ask to be traced stand below it. */
+  readonly parent: TraceParent | undefined;
   /** Of the whole batch: line N has the key `KEY/N`, so that the same body can be sent again. */
   readonly idempotencyKey: string | undefined;
   /** The server stops: what was read is answered, nothing more is read, and the answer ends. */
   readonly signal: AbortSignal;
 }
 
-/** Runs a batch. Resolves when the last result is written, or one of the two streams broke. */
-export function runBatch(parts: BatchParts, input: Readable, output: Writable): Promise<void> {
+/** Runs a batch. Resolves when the last result is written, or one of the two streams broke, with what came of it. */
+export function runBatch(parts: BatchParts, input: Readable, output: Writable): Promise<BatchCounts> {
   return new Promise((resolve) => {
     new Batch(parts, input, output, resolve).start();
   });
@@ -44,6 +48,7 @@ class Batch {
   readonly #input: Readable;
   readonly #output: Writable;
   readonly #done: () => void;
+  #refused = 0;
   readonly #stop = () => this.#cut();
   /** In order; those before `#first` are written. */
   #lines: Line[] = [];
@@ -63,13 +68,13 @@ class Batch {
   #flushing = false;
   #over = false;
 
-  constructor(parts: BatchParts, input: Readable, output: Writable, done: () => void) {
+  constructor(parts: BatchParts, input: Readable, output: Writable, done: (counts: BatchCounts) => void) {
     this.#parts = parts;
     this.#input = input;
     this.#output = output;
     this.#done = () => {
       parts.signal.removeEventListener('abort', this.#stop);
-      done();
+      done({ lines: this.#count, refused: this.#refused });
     };
   }
 
@@ -153,11 +158,12 @@ class Batch {
   }
 
   #push(line: Buffer): void {
-    const { acceptor, options, scope, idempotencyKey } = this.#parts;
+    const { acceptor, options, scope, idempotencyKey, parent } = this.#parts;
     let push: PushRequest;
     try {
       push = readPush(line, options);
       if (idempotencyKey !== undefined) push = this.#keyed(push, idempotencyKey);
+      if (push.trace === true && parent !== undefined) push = { ...push, parent };
     } catch (error) {
       this.#refuse(asImgoError(error), line.length);
       return;
@@ -165,7 +171,10 @@ class Batch {
     const slot = this.#add(line.length);
     acceptor.push(push, scope).then(
       (answer) => this.#settle(slot, `${answerHead(answer)}}\n`),
-      (error: unknown) => this.#settle(slot, errorLine(asImgoError(error))),
+      (error: unknown) => {
+        this.#refused++;
+        this.#settle(slot, errorLine(asImgoError(error)));
+      },
     );
   }
 
@@ -175,6 +184,7 @@ class Batch {
   }
 
   #refuse(error: ImgoError, bytes: number): void {
+    this.#refused++;
     this.#settle(this.#add(Math.min(bytes, WINDOW_BYTES)), errorLine(this.#parts.acceptor.refused(error)));
   }
 

@@ -3,7 +3,13 @@
 
 import type { NodeId, RoomId, SessionId } from '../../protocol/ids.js';
 import { pause } from '../clock.js';
-import type { CometService, CometStats, SessionInfo } from '../rpc/services.js';
+import {
+  type CometService,
+  type CometStats,
+  NUMBERS_ONLY,
+  type SessionInfo,
+  type StatsRequest,
+} from '../rpc/services.js';
 import type { LogicParts } from './options.js';
 
 type CometParts = Pick<LogicParts, 'registry' | 'clock' | 'options' | 'cometFor'>;
@@ -14,10 +20,14 @@ export interface RoomHolder {
   readonly members: number;
 }
 
-/** Of every live comet that answers, by node. */
-export async function allStats(parts: CometParts): Promise<ReadonlyMap<NodeId, CometStats>> {
+/** How many connections, sessions and topics every live comet has that answers, by node. */
+export function allStats(parts: CometParts): Promise<ReadonlyMap<NodeId, CometStats>> {
+  return statsOf(parts, NUMBERS_ONLY);
+}
+
+async function statsOf(parts: CometParts, request: StatsRequest | undefined): Promise<ReadonlyMap<NodeId, CometStats>> {
   const comets = await parts.registry.comets();
-  const answers = await Promise.all(comets.map(({ node }) => askComet(parts, node, (comet) => comet.stats())));
+  const answers = await Promise.all(comets.map(({ node }) => askComet(parts, node, (comet) => comet.stats(request))));
   return new Map(
     answers.flatMap((stats, index) => {
       const node = comets[index]?.node;
@@ -58,7 +68,7 @@ export function memberCount(holders: readonly RoomHolder[]): number {
 /** Members by room name, of every room that has any. */
 export async function membersByRoom(parts: CometParts): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
-  for (const { topics } of (await allStats(parts)).values()) {
+  for (const { topics } of (await statsOf(parts, undefined)).values()) {
     for (const { log, members } of topics) {
       if (!log.startsWith('room:') || members === 0) continue;
       const room = log.slice('room:'.length);

@@ -3,7 +3,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { ImgoError } from '../../protocol/errors.js';
+import { asImgoError, ImgoError } from '../../protocol/errors.js';
 import {
   isName,
   type RoomId,
@@ -19,7 +19,7 @@ import type { SessionState } from '../store/buckets.js';
 import { allStats, memberCount, membersByRoom, roomHolders } from './comets.js';
 import { badParameter, type LegacyRoute, queryAll, queryOf, registerLegacy } from './legacy.js';
 import { checkPayload, type Target } from './push-body.js';
-import { bytesOf, type RouteContext } from './routes/route.js';
+import { bytesOf, type RouteContext, tracedCaller } from './routes/route.js';
 import { sessionPrefix } from './sessions.js';
 
 const SUCCESS = { code: 0, message: '' };
@@ -145,7 +145,7 @@ async function push(context: RouteContext, request: FastifyRequest, target: Targ
   const payload = bytesOf(request);
   checkPayload(payload, context.options.payloadBytes);
   const result = await context.acceptor.push(
-    { target, payload, ttlMs: undefined, operation, idempotencyKey: undefined },
+    { target, payload, ttlMs: undefined, operation, idempotencyKey: undefined, parent: tracedCaller(context, request) },
     request.caller.keyId,
   );
   // There is no word for "some of them": success is all.
@@ -160,6 +160,8 @@ async function pushKeys(context: RouteContext, request: FastifyRequest): Promise
   checkPayload(payload, context.options.payloadBytes);
   const keys = new Set(queryAll(request, 'keys'));
   if (keys.size === 0 || keys.size > context.options.usersPerPush) badParameter('keys');
+  const caller = tracedCaller(context, request);
+  const span = caller && context.traces?.sink?.push(caller.traceId, caller, 'keys');
   const byComet = new Map<SessionState['comet'], Notification[]>();
   const acceptedAt = context.clock.now();
   for (const key of keys) {
@@ -169,7 +171,12 @@ async function pushKeys(context: RouteContext, request: FastifyRequest): Promise
       byComet.set(comet, [...(byComet.get(comet) ?? []), { ...common, session }]);
     }
   }
-  await Promise.all([...byComet].map(([comet, notes]) => context.cometFor(comet)?.notify(notes)));
+  const told = Promise.all([...byComet].map(([comet, notes]) => context.cometFor(comet)?.notify(notes)));
+  await told.catch((error: unknown) => {
+    span?.end(asImgoError(error).code);
+    throw error;
+  });
+  span?.end();
   context.acceptor.counters.accepted.ephemeral += keys.size;
   return SUCCESS;
 }

@@ -10,7 +10,7 @@ import { ANONYMOUS, type Entry } from '../store/buckets.js';
 import { allStats, membersByRoom } from './comets.js';
 import { badParameter, fieldsOf, type LegacyRoute, queryOf, registerLegacy, sendJson } from './legacy.js';
 import { checkPayload, isDecimal, isJsonText, readMultiPush, type Target } from './push-body.js';
-import { bytesOf, type RouteContext } from './routes/route.js';
+import { bytesOf, type RouteContext, tracedCaller } from './routes/route.js';
 
 const OK = 1;
 const INTERNAL = 65_535;
@@ -104,7 +104,14 @@ async function push(context: RouteContext, request: FastifyRequest, target: Targ
   if (payload.length === 0) badParameter('the message is missing');
   checkPayload(payload, context.options.payloadBytes);
   await context.acceptor.push(
-    { target, payload, ttlMs: undefined, operation: undefined, idempotencyKey: undefined },
+    {
+      target,
+      payload,
+      ttlMs: undefined,
+      operation: undefined,
+      idempotencyKey: undefined,
+      parent: tracedCaller(context, request),
+    },
     request.caller.keyId,
   );
   return { ret: OK };
@@ -128,6 +135,7 @@ async function pushSeveral(context: RouteContext, request: FastifyRequest): Prom
       ttlMs: undefined,
       operation: undefined,
       idempotencyKey: undefined,
+      parent: tracedCaller(context, request),
     },
     request.caller.keyId,
   );

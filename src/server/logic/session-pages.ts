@@ -1,5 +1,5 @@
 // Pages of live sessions. All, and a user's, come from the store, by session id; those of a node or of a room from the comets
-// that hold them, comet by comet, so that a page costs what one comet has to look through and never the sessions of all.
+// that hold them, comet by comet, so that a page costs what it holds. A comet that does not answer is named.
 
 import { ImgoError } from '../../protocol/errors.js';
 import type { NodeId, RoomId, SessionId, UserId } from '../../protocol/ids.js';
@@ -29,6 +29,8 @@ export interface SessionPage {
   readonly items: readonly PagedSession[];
   /** undefined: that was the last. */
   readonly next: string | undefined;
+  /** Comets that did not answer: their sessions, or what there is to say of them, are not here. */
+  readonly missing: readonly NodeId[];
 }
 
 /** @throws ImgoError node_not_found */
@@ -45,14 +47,17 @@ export async function sessionPage(parts: PageParts, query: SessionQuery): Promis
     ...(user === undefined ? {} : { user }),
     ...(node === undefined ? {} : { comet: node }),
   });
-  const items = await withInfos(parts, states);
+  const { items, missing } = await withInfos(parts, states);
   // A user has few sessions, and a room many: which of them are in it their comets say.
   const there = room === undefined ? items : items.filter(({ info }) => info?.rooms.includes(room) === true);
-  return { items: there, next: states.length < query.limit ? undefined : states.at(-1)?.session };
+  return { items: there, next: states.length < query.limit ? undefined : states.at(-1)?.session, missing };
 }
 
 /** What their comets say of them, asked once a comet. */
-export async function withInfos(parts: PageParts, states: readonly SessionState[]): Promise<readonly PagedSession[]> {
+export async function withInfos(
+  parts: PageParts,
+  states: readonly SessionState[],
+): Promise<Pick<SessionPage, 'items' | 'missing'>> {
   const byComet = new Map<NodeId, SessionId[]>();
   for (const { comet, session } of states) {
     const ids = byComet.get(comet);
@@ -60,35 +65,40 @@ export async function withInfos(parts: PageParts, states: readonly SessionState[
     else ids.push(session);
   }
   const infos = new Map<SessionId, SessionInfo>();
+  const missing: NodeId[] = [];
   const asked = [...byComet].map(async ([node, ids]) => {
-    const found = (await askComet(parts, node, (comet) => comet.sessionsOf(ids))) ?? [];
-    for (const info of found) if (info !== undefined && info !== null) infos.set(info.session, info);
+    const found = await askComet(parts, node, (comet) => comet.sessionsOf(ids));
+    if (found === undefined) missing.push(node);
+    for (const info of found ?? []) if (info !== undefined && info !== null) infos.set(info.session, info);
   });
   await Promise.all(asked);
-  return states.map((state) => ({ state, info: infos.get(state.session) }));
+  return { items: states.map((state) => ({ state, info: infos.get(state.session) })), missing: missing.sort() };
 }
 
-/** By comet, and by id within it: `next` is SESSION@NODE. Undefined: the one comet that is asked about does not answer. */
+/** By comet, the newest first or so: `next` is ROW@NODE. Undefined: the one comet that is asked about does not answer. */
 async function pageOfComets(
   parts: PageParts,
   { node, room, after, limit }: SessionQuery,
 ): Promise<SessionPage | undefined> {
   const at = after === undefined ? -1 : after.indexOf('@');
-  const position = at < 0 ? undefined : { session: after?.slice(0, at) as SessionId, node: after?.slice(at + 1) ?? '' };
+  const position = at < 0 ? undefined : { row: after?.slice(0, at), node: after?.slice(at + 1) ?? '' };
   const holders =
     room === undefined ? await parts.registry.comets() : ((await parts.registry.cometsOf([room]))[0] ?? []);
   const names = holders.map((holder) => holder.node).filter((name) => node === undefined || name === node);
   const items: PagedSession[] = [];
+  const missing: NodeId[] = [];
   for (const name of names.sort()) {
     if (position !== undefined && name < position.node) continue;
-    const from = name === position?.node ? position.session : undefined;
+    const from = name === position?.node ? position.row : undefined;
     const wanted = limit - items.length;
     const found = await askComet(parts, name, (comet) => comet.sessionPage(room, from, wanted));
     if (found === undefined && node !== undefined && room === undefined) return undefined;
+    if (found === undefined) missing.push(name);
     for (const info of found ?? []) items.push({ state: info, info });
-    if (items.length >= limit) return { items, next: `${found?.at(-1)?.session}@${name}` };
+    const last = found?.at(-1);
+    if (items.length >= limit) return { items, next: `${last?.row ?? last?.session}@${name}`, missing };
   }
-  return { items, next: undefined };
+  return { items, next: undefined, missing };
 }
 
 async function assertComet({ registry }: PageParts, node: NodeId): Promise<void> {

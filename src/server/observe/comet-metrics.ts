@@ -76,26 +76,12 @@ export function writeComet(to: Exposition, stats: CometStats): void {
     to.add('imgo_comet_sessions', count, { worker, dialect, transport });
   }
   to.add('imgo_comet_draining', stats.draining ? 1 : 0, labels);
-  const { topics } = stats;
-  const sum = (of: (topic: (typeof topics)[number]) => number) => topics.reduce((total, topic) => total + of(topic), 0);
-  to.add('imgo_comet_rooms', topics.length, labels);
-  to.add(
-    'imgo_comet_members',
-    sum(({ members }) => members),
-    labels,
-  );
-  to.add(
-    'imgo_comet_lagging_members',
-    sum(({ lagging }) => lagging),
-    labels,
-  );
-  to.add(
-    'imgo_comet_ring_bytes',
-    sum(({ ringBytes }) => ringBytes),
-    labels,
-  );
-  const slowest = topics.reduce((most, { sweepMs }) => Math.max(most, sweepMs), 0);
-  to.add('imgo_comet_slowest_sweep_seconds', slowest / 1_000, labels);
+  to.add('imgo_comet_rooms', stats.topicCount, labels);
+  to.add('imgo_comet_members', stats.sums?.members, labels);
+  to.add('imgo_comet_lagging_members', stats.sums?.lagging, labels);
+  to.add('imgo_comet_ring_bytes', stats.sums?.ringBytes, labels);
+  const sweepMs = stats.sums?.slowestSweepMs;
+  to.add('imgo_comet_slowest_sweep_seconds', sweepMs === undefined ? undefined : sweepMs / 1_000, labels);
   to.add('imgo_comet_resident_memory_bytes', stats.rssBytes, labels);
   to.add('imgo_comet_cpu_seconds_total', stats.cpuSeconds, labels);
   to.add('imgo_comet_eventloop_delay_p99_seconds', stats.loopP99Ms / 1_000, labels);

@@ -24,6 +24,8 @@ export interface WatchRequest {
   readonly filter: EventFilter;
   /** How long an answer may wait for events, ms. */
   readonly waitMs: number;
+  /** How many nodes are asked for the same stream; 1 unless given. They share what one stream is given. */
+  readonly nodes?: number | undefined;
   /** When it begins: with what the flight recorder has of the last so many ms. */
   readonly sinceMs?: number | undefined;
 }
@@ -59,10 +61,12 @@ export class EventHub implements WatchService {
     this.clock = clock;
   }
 
-  async watch({ id, filter, waitMs, sinceMs }: WatchRequest): Promise<EventBatch> {
+  async watch({ id, filter, waitMs, sinceMs, nodes = 1 }: WatchRequest): Promise<EventBatch> {
     const known = this.watches.find((one) => one.id === id);
+    known?.share(nodes);
     if (known !== undefined) return known.fetch(Math.min(waitMs, MAX_WAIT_MS), false);
     const watch = new Watch(id, filter, this.#freeBit(), this.clock);
+    watch.share(nodes);
     this.watches.push(watch);
     this.#changed();
     if (sinceMs !== undefined && this.source !== undefined) watch.replay(this.source.replay(watch.matcher, sinceMs));

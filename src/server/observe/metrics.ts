@@ -5,7 +5,7 @@
 import { type Clock, pause } from '../clock.js';
 import type { JobCounters } from '../job/counters.js';
 import type { QueueStats } from '../queue/queue.js';
-import type { CometService, CometStats } from '../rpc/services.js';
+import { type CometService, type CometStats, NUMBERS_ONLY } from '../rpc/services.js';
 import type { StoreHealth } from '../store/buckets.js';
 import type { AlertCount } from './alarm.js';
 import { workerOf, writeComet } from './comet-metrics.js';
@@ -88,7 +88,7 @@ export class Metrics {
 
   async #ask(comet: CometService): Promise<CometStats | undefined> {
     const answered = new AbortController();
-    const answer = comet.stats().catch(() => undefined);
+    const answer = comet.stats({ ...NUMBERS_ONLY, sums: true }).catch(() => undefined);
     const first = await Promise.race([answer, pause(this.#sources.clock, WORKER_MS, answered.signal)]);
     answered.abort();
     return first ?? undefined;

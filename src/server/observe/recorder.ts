@@ -112,14 +112,11 @@ export class FlightRecorder {
     let at = 0;
     return {
       next(bytes) {
+        // A chunk at most: what nobody wants must be decoded, too.
+        if (chunk === undefined) return undefined;
         const lines: string[] = [];
         let left = bytes;
-        while (chunk !== undefined && left > 0) {
-          if (at >= chunk.end) {
-            chunk = chunks.shift();
-            at = 0;
-            continue;
-          }
+        while (at < chunk.end && left > 0) {
           const event = read(chunk.buffer, at, node);
           at += chunk.buffer.readUInt16BE(at);
           if (event.at < since || !wanted(matcher, event)) continue;
@@ -127,7 +124,11 @@ export class FlightRecorder {
           lines.push(line);
           left -= line.length;
         }
-        return lines.length === 0 ? undefined : { lines: `${lines.join('\n')}\n`, count: lines.length };
+        if (at >= chunk.end) {
+          chunk = chunks.shift();
+          at = 0;
+        }
+        return { lines: lines.map((line) => `${line}\n`).join(''), count: lines.length };
       },
     };
   }

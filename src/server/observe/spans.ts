@@ -9,7 +9,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { Span, SpanExporter } from './otlp.js';
 import type { NotedStep, StepName } from './steps.js';
 import type { TraceParent } from './trace-parent.js';
-import type { Marked, PushSpan, TraceSink } from './traces.js';
+import type { BatchSpan, Marked, PushSpan, TraceSink } from './traces.js';
 
 /** Messages that are between two steps here; the oldest gives way. */
 const OPEN_MAX = 1_000;
@@ -54,23 +54,23 @@ export class Spans implements TraceSink {
   }
 
   push(mark: string, parent: TraceParent | undefined, target: string): PushSpan {
+    const { spanId, end } = this.#request('push', mark, parent);
+    return { spanId, end: (error) => end({ 'imgo.target': target }, error) };
+  }
+
+  batch(parent: TraceParent): BatchSpan {
+    const { spanId, end } = this.#request('batch', parent.traceId, parent);
+    return { spanId, end: ({ lines, refused }) => end({ 'imgo.lines': lines, 'imgo.refused': refused }) };
+  }
+
+  #request(name: string, traceId: string, parent: TraceParent | undefined) {
     const startMs = this.#clock.now();
     const spanId = Buffer.from(this.#clock.randomBytes(8)).toString('hex');
-    return {
-      spanId,
-      end: (error) =>
-        this.#to.add({
-          traceId: mark,
-          spanId,
-          parentId: parent?.spanId,
-          name: 'push',
-          kind: 'server',
-          startMs,
-          endMs: this.#clock.now(),
-          attributes: { 'imgo.target': target },
-          error,
-        }),
+    const end = (attributes: Span['attributes'], error?: string): void => {
+      const times = { startMs, endMs: this.#clock.now() };
+      this.#to.add({ traceId, spanId, parentId: parent?.spanId, name, kind: 'server', ...times, attributes, error });
     };
+    return { spanId, end };
   }
 
   note(marked: Marked, step: NotedStep): void {

@@ -104,7 +104,8 @@ export class EventStream {
       const answers = await Promise.all(
         nodes.map(async (one) => {
           const source = this.#add(one);
-          const request = { id: this.#id, filter, waitMs: 0, ...(sinceMs === undefined ? {} : { sinceMs }) };
+          const since = sinceMs === undefined ? {} : { sinceMs };
+          const request = { id: this.#id, filter, waitMs: 0, nodes: nodes.length, ...since };
           return { source, answer: await this.#ask(source, request, BEGIN_MS) };
         }),
       );
@@ -227,8 +228,9 @@ export class EventStream {
   async #follow(source: Source): Promise<void> {
     const { clock } = this.#parts;
     const { signal } = this.#stopped;
-    const request = { id: this.#id, filter: this.#request.filter, waitMs: WAIT_MS };
+    const { filter } = this.#request;
     while (!signal.aborted && !source.gone) {
+      const request = { id: this.#id, filter, waitMs: WAIT_MS, nodes: this.#sources.size };
       const answer = await this.#ask(source, request, LATE_MS);
       if (signal.aborted || source.gone) return;
       const reason = this.#took(source, answer);

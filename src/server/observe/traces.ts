@@ -35,6 +35,8 @@ export interface Marked {
 export interface TraceSink {
   /** A push begins that is marked: of its caller's trace, or of one of its own. */
   push(mark: string, parent: TraceParent | undefined, target: string): PushSpan;
+  /** Many of them in one request begin, whose caller is traced. */
+  batch(parent: TraceParent): BatchSpan;
   /** A step was noted. */
   note(marked: Marked, step: NotedStep): void;
   /** What became of the spans, monotonic. */
@@ -48,6 +50,19 @@ export interface PushSpan {
   end(error?: string): void;
 }
 
+/** A request of many pushes. */
+export interface BatchSpan {
+  readonly spanId: string;
+  /** All that came of it have their results, or nobody waits for them. */
+  end(counts: BatchCounts): void;
+}
+
+/** Of a batch, as far as it came. */
+export interface BatchCounts {
+  readonly lines: number;
+  readonly refused: number;
+}
+
 const NONE: readonly Marked[] = [];
 
 interface Trace extends Marked {
@@ -57,6 +72,46 @@ interface Trace extends Marked {
   readonly steps: NotedStep[];
   bytes: number;
   more: number;
+}
+
+/** Messages of one log that are traced. */
+class TracedLog {
+  readonly byKey = new Map<string, Trace>();
+  /** Those that are stored, by id: they become known in order, or nearly so, and go oldest first. */
+  readonly #inOrder: StoredTrace[] = [];
+
+  add(trace: Trace): void {
+    this.byKey.set(trace.key, trace);
+    if (isStored(trace)) this.#inOrder.splice(this.#after(trace.id), 0, trace);
+  }
+
+  delete(trace: Trace): void {
+    this.byKey.delete(trace.key);
+    if (isStored(trace)) this.#inOrder.splice(this.#after(trace.id) - 1, 1);
+  }
+
+  within(after: MessageId, upTo: MessageId): readonly Marked[] {
+    return this.#inOrder.slice(this.#after(after), this.#after(upTo));
+  }
+
+  /** How many there are up to this id. */
+  #after(id: MessageId): number {
+    const last = this.#inOrder.at(-1);
+    if (last === undefined || compareIds(last.id, id) <= 0) return this.#inOrder.length;
+    let low = 0;
+    for (let high = this.#inOrder.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (compareIds((this.#inOrder[middle] as StoredTrace).id, id) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+type StoredTrace = Trace & { readonly id: MessageId };
+
+function isStored(trace: Trace): trace is StoredTrace {
+  return trace.id !== undefined && !isZeroId(trace.id);
 }
 
 export interface TraceLimits {
@@ -95,7 +150,7 @@ export class TraceStore {
   readonly counters: TraceCounters = { marked: 0, evicted: 0, expired: 0, stepsDropped: 0 };
   readonly #clock: Clock;
   readonly #limits: TraceLimits;
-  readonly #logs = new Map<LogName, Map<string, Trace>>();
+  readonly #logs = new Map<LogName, TracedLog>();
   /** Oldest first. */
   readonly #order = new Set<Trace>();
   #timer: Timer | undefined;
@@ -130,32 +185,25 @@ export class TraceStore {
 
   /** The mark of a stored message; undefined: it has none, or none that is known here. */
   of(log: LogName, id: MessageId): Marked | undefined {
-    return this.#logs.get(log)?.get(formatId(id));
+    return this.#logs.get(log)?.byKey.get(formatId(id));
   }
 
-  /** Marked messages of this log in after < id <= upTo, in the order in which they became known. */
+  /** Marked messages of this log in after < id <= upTo, in order. Costs what it finds. */
   within(log: LogName, after: MessageId, upTo: MessageId): readonly Marked[] {
-    const traces = this.#logs.get(log);
-    // Nearly all logs, as long as any message is marked.
-    if (traces === undefined) return NONE;
-    const found: Marked[] = [];
-    for (const trace of traces.values()) {
-      if (trace.id === undefined || isZeroId(trace.id)) continue;
-      if (compareIds(trace.id, after) > 0 && compareIds(trace.id, upTo) <= 0) found.push(trace);
-    }
-    return found;
+    // Nearly all logs have none, as long as any message is marked.
+    return this.#logs.get(log)?.within(after, upTo) ?? NONE;
   }
 
   /** When this step of a session was noted last: wall ms. */
   lastAt({ log, id, mark }: Marked, step: TraceStep['step'], session: string): number | undefined {
-    const steps = this.#logs.get(log)?.get(traceKey(id, mark))?.steps ?? [];
+    const steps = this.#logs.get(log)?.byKey.get(traceKey(id, mark))?.steps ?? [];
     return steps.findLast((one) => one.step === step && 'session' in one && one.session === session)?.at;
   }
 
   /** What was noted, for whoever asks. `key`: as `traceKey` makes it. */
   find(log: LogName, key: string): NodeTrace | undefined {
     this.#expire();
-    const trace = this.#logs.get(log)?.get(key);
+    const trace = this.#logs.get(log)?.byKey.get(key);
     if (trace === undefined) return undefined;
     return { node: this.node, mark: trace.mark, steps: [...trace.steps], more: trace.more };
   }
@@ -168,15 +216,15 @@ export class TraceStore {
   #begin(log: LogName, id: MessageId | undefined, mark: string): Trace {
     const key = traceKey(id, mark);
     let traces = this.#logs.get(log);
-    const known = traces?.get(key);
+    const known = traces?.byKey.get(key);
     if (known !== undefined) return known;
     if (traces === undefined) {
-      traces = new Map();
+      traces = new TracedLog();
       this.#logs.set(log, traces);
     }
     const bytes = TRACE_OVERHEAD + 2 * log.length;
     const trace: Trace = { log, id, mark, key, since: this.#clock.monotonic(), steps: [], bytes, more: 0 };
-    traces.set(key, trace);
+    traces.add(trace);
     this.#order.add(trace);
     this.bytes += bytes;
     this.counters.marked++;
@@ -210,7 +258,7 @@ export class TraceStore {
     this.#order.delete(trace);
     this.bytes -= trace.bytes;
     const traces = this.#logs.get(trace.log);
-    traces?.delete(trace.key);
-    if (traces?.size === 0) this.#logs.delete(trace.log);
+    traces?.delete(trace);
+    if (traces?.byKey.size === 0) this.#logs.delete(trace.log);
   }
 }

@@ -1,18 +1,22 @@
 /**
  * One watch at one node: what it wants, and the events that wait to be fetched, as lines of JSON. Bounded in bytes; what
- * finds no room is counted and told with the next batch. Answers are paced by their size, so that a watch never costs its
- * node more than some thousand events a second, however many happen.
+ * finds no room is counted and told with the next batch. Answers are paced by their size and their number, and nodes that are
+ * asked for the same stream share both, so that a stream never costs a server more than some thousand events and some tens of
+ * answers a second, however many happen at however many nodes.
  */
 import type { Clock, Timer } from '../clock.js';
 import type { EventFilter } from './events.js';
 import { Matcher } from './filter.js';
 
-/** Bytes of lines that wait for the next fetch. */
+/** Bytes of lines that wait for the next fetch; of many nodes each has room for its share of a second. */
 export const RING_BYTES = 256 * 1024;
-/** A second of a watch carries as many bytes as this. */
-const BYTES_PER_SECOND = 1024 * 1024;
-/** After an answer: events gather at least so long. */
+const LEAST_BYTES = 16 * 1024;
+/** A second of a stream carries as many bytes as this, of all nodes. */
+export const BYTES_PER_SECOND = 1024 * 1024;
+/** After an answer: events gather at least so long, and for each node that there is. */
 const GATHER_MS = 50;
+const GATHER_NODE_MS = 25;
+const GATHER_MOST_MS = 500;
 /** Beside its text, what a line costs. */
 const LINE_OVERHEAD = 32;
 
@@ -33,7 +37,10 @@ export interface EventBatch {
 
 /** Older events that come before those that happen now. */
 export interface Replay {
-  /** The next lines, about as many bytes; undefined: there are no more. */
+  /**
+   * Looks at the next records, a slice that a turn of the event loop has time for, and gives the lines of those that are
+   * wanted, about as many bytes at most: often none. undefined: there are no more.
+   */
   next(bytes: number): { readonly lines: string; readonly count: number } | undefined;
 }
 
@@ -52,9 +59,13 @@ export class Watch {
   #bytes = 0;
   #dropped = 0;
   #replay: Replay | undefined;
+  /** What it gave, and no fetch has taken. */
+  #older = { lines: '', count: 0 };
   #notBefore = 0;
   #waiting: (() => void) | undefined;
   #toldUnwatched = 0;
+  #nodes = 1;
+  #room = RING_BYTES;
   readonly #clock: Clock;
 
   constructor(id: string, filter: EventFilter, bit: number, clock: Clock) {
@@ -63,6 +74,12 @@ export class Watch {
     this.bit = bit;
     this.#clock = clock;
     this.fetchedAt = clock.monotonic();
+  }
+
+  /** So many nodes are asked for the same stream. */
+  share(nodes: number): void {
+    this.#nodes = Math.max(1, nodes);
+    this.#room = Math.max(LEAST_BYTES, Math.min(RING_BYTES, BYTES_PER_SECOND / this.#nodes));
   }
 
   /** A fetch waits for events. */
@@ -90,7 +107,7 @@ export class Watch {
   /** Takes a line, without its newline. */
   offer(line: string): void {
     const bytes = line.length + LINE_OVERHEAD;
-    if (this.full || (this.#bytes + bytes > RING_BYTES && this.#lines.length > 0)) {
+    if (this.full || (this.#bytes + bytes > this.#room && this.#lines.length > 0)) {
       this.#dropped++;
       return;
     }
@@ -106,10 +123,12 @@ export class Watch {
     const until = clock.monotonic() + waitMs;
     if (!began) await this.#wait(Math.min(this.#notBefore, until), true);
     if (!began && this.#isEmpty()) await this.#wait(until, false);
+    await this.#lookBack();
     const batch = this.#take(began);
     this.fetchedAt = clock.monotonic();
-    const pace = (batch.lines.length * 1_000) / BYTES_PER_SECOND;
-    this.#notBefore = this.fetchedAt + Math.max(GATHER_MS, pace);
+    const pace = (batch.lines.length * this.#nodes * 1_000) / BYTES_PER_SECOND;
+    const gather = Math.min(GATHER_MOST_MS, GATHER_NODE_MS * this.#nodes);
+    this.#notBefore = this.fetchedAt + Math.max(GATHER_MS, gather, pace);
     return batch;
   }
 
@@ -118,6 +137,20 @@ export class Watch {
     this.#waiting?.();
     this.#lines = [];
     this.#bytes = 0;
+    this.#replay = undefined;
+  }
+
+  /** Older events, a slice a turn, until there are enough for an answer. */
+  async #lookBack(): Promise<void> {
+    for (;;) {
+      const part = this.#replay?.next(this.#room);
+      if (part === undefined) break;
+      const { lines, count } = this.#older;
+      this.#older = { lines: lines + part.lines, count: count + part.count };
+      if (this.#older.lines.length >= this.#room) return;
+      await new Promise<void>((resolve) => this.#clock.soon(resolve));
+    }
+    this.#replay = undefined;
   }
 
   #isEmpty(): boolean {
@@ -147,9 +180,11 @@ export class Watch {
     const partial = this.unwatched > 0 && this.#toldUnwatched === 0 ? this.watched : undefined;
     this.#toldUnwatched = this.unwatched;
     const head = { began, sessions, partial };
-    const older = this.#replay?.next(RING_BYTES);
-    if (older !== undefined) return { ...head, ...older, dropped: 0 };
-    this.#replay = undefined;
+    const older = this.#older;
+    if (older.count > 0) {
+      this.#older = { lines: '', count: 0 };
+      return { ...head, ...older, dropped: 0 };
+    }
     const lines = this.#lines.length === 0 ? '' : `${this.#lines.join('\n')}\n`;
     const batch = { ...head, lines, count: this.#lines.length, dropped: this.#dropped };
     this.#lines = [];

@@ -177,6 +177,8 @@ export interface SessionInfo extends SessionRecord {
   readonly lagBytes: number;
   readonly rooms: readonly RoomId[];
   readonly state: 'streaming' | 'catching_up' | 'held';
+  /** In a page: where it stood. A comet of an earlier version has pages by id. */
+  readonly row?: number;
 }
 
 export type DisconnectTarget =
@@ -195,8 +197,11 @@ export interface CometService {
   session(session: SessionId): Promise<SessionInfo | undefined>;
   /** Of many at once, in the order asked. */
   sessionsOf(sessions: readonly SessionId[]): Promise<readonly (SessionInfo | undefined)[]>;
-  /** Its sessions by id, after `after`: members of the room, or all. */
-  sessionPage(room: RoomId | undefined, after: SessionId | undefined, limit: number): Promise<readonly SessionInfo[]>;
+  /**
+   * Its sessions, members of the room or all, a page at a time. `after`: the `row` of the page's last one before, or its id where
+   * it has none. Nobody who stays is left out; while sessions go, one may be in two pages.
+   */
+  sessionPage(room: RoomId | undefined, after: string | undefined, limit: number): Promise<readonly SessionInfo[]>;
   /** What it has noted of a message; `key`: its id, or `t-MARK`. */
   trace(log: LogName, key: string): Promise<NodeTrace | undefined>;
   members(room: RoomId): Promise<number>;
@@ -224,7 +229,12 @@ export interface StatsRequest {
   readonly room?: string;
   /** Only rooms, and users or sessions, with this in their names. */
   readonly search?: string;
+  /** What all topics have together, which looks at each of them once. */
+  readonly sums?: boolean;
 }
+
+/** Of topics and sessions nothing but how many there are: it costs the same whatever a comet has. */
+export const NUMBERS_ONLY: StatsRequest = { topics: 0, topicOrder: 'members', sessions: 0 };
 
 /** What the first topics of an answer have the most of. `rate`: messages a second; `lag`: members that lag. */
 export type TopicOrder = 'members' | 'rate' | 'sweep' | 'lag';
@@ -251,6 +261,8 @@ export interface CometStats {
   readonly at?: number;
   /** How many topics there are. */
   readonly topicCount?: number;
+  /** Of all topics; where it was asked for. */
+  readonly sums?: TopicSums;
   /** The topic whose sweeps fill its window, or its ring, the most. */
   readonly busiest?: TopicStats;
   /** Sessions whose sockets have taken nothing for a second. */
@@ -263,6 +275,15 @@ export interface CometStats {
   readonly took?: LatencyFigures;
   /** What became of its spans, monotonic; where they are sent somewhere. */
   readonly spans?: TraceSink['counters'];
+}
+
+/** What the topics of a comet have together. */
+export interface TopicSums {
+  readonly members: number;
+  readonly lagging: number;
+  readonly ringBytes: number;
+  /** The longest of their last sweeps, ms. */
+  readonly slowestSweepMs: number;
 }
 
 export interface TopicStats {

@@ -20,7 +20,7 @@ import type { Registry } from '../router/registry.js';
 import type { LeaseService } from '../rpc/calls.js';
 import { Link } from '../rpc/link.js';
 import { serve, twin } from '../rpc/remote.js';
-import type { CometService, LogicService } from '../rpc/services.js';
+import { type CometService, type LogicService, NUMBERS_ONLY } from '../rpc/services.js';
 import type { Buckets } from '../store/buckets.js';
 import {
   CALLS,
@@ -193,7 +193,7 @@ export class Supervisor {
     worker.events = twin<WatchService, keyof WatchService>('events', CALLS.events, call);
     worker.control = twin<WorkerService, keyof WorkerService>('worker', CALLS.worker, call);
     // Answers once it has joined.
-    await worker.comet.stats().catch(() => {
+    await worker.comet.stats(NUMBERS_ONLY).catch(() => {
       throw this.#failed(worker, child);
     });
     // A link that breaks is a worker that hangs, or cannot be told anything: another one takes its place.

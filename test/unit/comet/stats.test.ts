@@ -81,6 +81,17 @@ it('tells as many topics and sessions as are asked for, in the order asked for, 
   await expect.poll(e).toMatchObject({ members: 1, messages: 3, deliveries: 3, gaps: 0 });
 });
 
+it('tells what all topics have together, and then none of them one by one', async () => {
+  await member('a', 'r', 's');
+  await member('b', 'r');
+  const { sums, topics } = await stats({ topics: 0, sums: true });
+  expect(topics).toEqual([]);
+  expect(sums).toMatchObject({ members: 5, lagging: 0 });
+  await server.pushRoom('r', big(1));
+  await expect.poll(async () => (await stats({ sums: true })).sums?.ringBytes).toBeGreaterThan(32 * KIB);
+  expect((await stats()).sums).toBeUndefined();
+});
+
 it('how long messages took is sampled: one delivery in 64, of users and of rooms', async () => {
   const samples = async () => addUp([(await stats()).took?.counts ?? []]).reduce((sum, one) => sum + one, 0);
   const client = await member('u', 'r');

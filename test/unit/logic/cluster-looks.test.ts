@@ -1,4 +1,5 @@
-// What a logic knows of all nodes while several look at them at once, each with a request of its own.
+// What a logic knows of all nodes while several look at them at once, each with a request of its own; and that none asks for more
+// than it shows.
 
 import { expect, test } from 'vitest';
 import type { NodeId, RoomId } from '../../../src/protocol/ids.js';
@@ -10,7 +11,7 @@ import { createMemoryRegistry } from '../../../src/server/router/memory.js';
 import type { CometStats, StatsRequest } from '../../../src/server/rpc/services.js';
 import { createMemoryBuckets } from '../../../src/server/store/memory.js';
 import { until } from '../../harness/api.js';
-import { bucketsOptions, RecordingComet } from './setup.js';
+import { bucketsOptions, call, RecordingComet, setUp } from './setup.js';
 
 /** Answers when it is let, with one topic: the room that was asked for. */
 class LeisurelyComet extends RecordingComet {
@@ -60,4 +61,19 @@ test('each is shown what it was answered, and a node that others still wait for 
   const shown = looks.map(({ nodes }) => nodes.map(({ comet, silentMs }) => [comet?.topics[0]?.log, silentMs]));
   expect(shown).toEqual([[['room:a', 0]], [['room:b', 0]]]);
   expect(watch.alerts.map(({ code }) => code)).not.toContain('node_unreachable');
+});
+
+test.each([
+  ['GET', '/metrics', undefined],
+  ['POST', '/v1/push/dry-run', '{"to":{"all":true},"message":1}'],
+  ['POST', '/v1/nodes/c%2F1/drain', '{}'],
+  ['GET', '/goim/online/total', undefined],
+  ['GET', '/1/count?type=server', undefined],
+])('%s %s shows no topic, and has no comet list its own', async (method, path, body) => {
+  await using server = await setUp();
+  const headers = { 'content-type': 'application/json' };
+  const { status } = await call(server.http.addresses().http, method, path, body, body === undefined ? {} : headers);
+  expect(status).toBe(200);
+  expect(server.comet.statsAsked.length).toBeGreaterThan(0);
+  expect(server.comet.statsAsked.map((request) => request?.topics)).toEqual(server.comet.statsAsked.map(() => 0));
 });

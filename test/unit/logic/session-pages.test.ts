@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { NodeId, RoomId, SessionId, UserId } from '../../../src/protocol/ids.js';
 import { systemClock } from '../../../src/server/clock.js';
+import { pageBefore } from '../../../src/server/comet/roster.js';
 import { logicDefaults } from '../../../src/server/logic/options.js';
 import { sessionPage } from '../../../src/server/logic/session-pages.js';
 import { createMemoryRegistry } from '../../../src/server/router/memory.js';
@@ -18,19 +19,27 @@ class HoldingComet extends RecordingComet {
   readonly held: SessionInfo[] = [];
   asked = 0;
   answers = true;
+  /** It has pages of its sessions. */
+  lists = true;
 
   override async sessionsOf(ids: readonly SessionId[] = []): Promise<readonly undefined[]> {
     this.asked++;
+    if (!this.answers) throw new Error('it does not answer');
     return ids.map((id) => this.held.find(({ session }) => session === id)) as readonly undefined[];
   }
 
-  override async sessionPage(room?: RoomId, after?: SessionId, limit = 0): Promise<readonly SessionInfo[]> {
+  override async sessionPage(room?: RoomId, after?: string, limit = 0): Promise<readonly SessionInfo[]> {
     this.asked++;
-    if (!this.answers) throw new Error('not offered here');
+    if (!this.answers || !this.lists) throw new Error('not offered here');
     const fits = this.held.filter((one) => room === undefined || one.rooms.includes(room));
-    const rest = fits.filter(({ session }) => after === undefined || session > after);
-    return rest.sort((a, b) => (a.session < b.session ? -1 : 1)).slice(0, limit);
+    return pageBefore(fits, after === undefined ? undefined : Number(after), limit, (one, row) => ({ ...one, row }));
   }
+}
+
+interface Filter {
+  readonly user?: string;
+  readonly node?: string;
+  readonly room?: string;
 }
 
 async function stage(counts: readonly number[]) {
@@ -74,18 +83,14 @@ async function stage(counts: readonly number[]) {
     }
   }
   const parts = { buckets, registry, clock, options: logicDefaults, cometFor: (node: NodeId) => comets.get(node) };
-  const all = async (filter: { user?: string; node?: string; room?: string }, limit: number) => {
+  const page = ({ user, node, room }: Filter, limit: number, after?: string) =>
+    sessionPage(parts, { user: user as UserId, node: node as NodeId, room: room as RoomId, after, limit });
+  const all = async (filter: Filter, limit: number) => {
     const found: string[] = [];
     let after: string | undefined;
     let pages = 0;
     do {
-      const { items, next } = await sessionPage(parts, {
-        user: filter.user as UserId | undefined,
-        node: filter.node as NodeId | undefined,
-        room: filter.room as RoomId | undefined,
-        after,
-        limit,
-      });
+      const { items, next } = await page(filter, limit, after);
       expect(items.length).toBeLessThanOrEqual(limit);
       found.push(...items.map(({ state }) => state.session));
       for (const { info } of items) expect(info?.lagBytes).toBe(0);
@@ -94,7 +99,7 @@ async function stage(counts: readonly number[]) {
     } while (after !== undefined);
     return { found, pages };
   };
-  return { comets, all };
+  return { comets, all, page };
 }
 
 describe('pages of sessions', () => {
@@ -134,9 +139,22 @@ describe('pages of sessions', () => {
 
   test('of a node that is too old to list its own come from the store', async () => {
     const { comets, all } = await stage([10, 10]);
-    for (const comet of comets.values()) comet.answers = false;
+    for (const comet of comets.values()) comet.lists = false;
     const { found } = await all({ node: 'n/1' }, 4);
     expect(found).toHaveLength(10);
+  });
+
+  test.each(['room', 'user'] as const)('of a %s name the comets that do not answer', async (kind) => {
+    const { comets, page } = await stage([4, 4, 4]);
+    const silent = comets.get('n/1' as NodeId) ?? expect.fail('there is none');
+    silent.answers = false;
+    const filter = kind === 'room' ? { room: 'r' } : { user: 'u0', room: 'r' };
+    const { items, missing } = await page(filter, 100);
+    expect(missing).toEqual(['n/1']);
+    expect(items.length).toBeGreaterThan(0);
+    expect(items.map(({ state }) => state.comet)).not.toContain('n/1');
+    silent.answers = true;
+    expect(await page(filter, 100)).toMatchObject({ missing: [] });
   });
 
   test('of a node that is not there are an error that says so', async () => {

@@ -24,6 +24,7 @@ import type {
   OpenReply,
   OpenRequest,
   SessionInfo,
+  StatsRequest,
 } from '../../../src/server/rpc/services.js';
 import type { Buckets, BucketsOptions } from '../../../src/server/store/buckets.js';
 import type { Credentials } from '../../../src/server/store/credentials.js';
@@ -50,6 +51,7 @@ export class RecordingComet implements CometService {
   readonly disconnected: { readonly target: DisconnectTarget; readonly code: DisconnectName }[] = [];
   readonly rooms = new Map<RoomId, number>();
   drainOrder: DrainOrder | undefined;
+  readonly statsAsked: (StatsRequest | undefined)[] = [];
   /** Answers disconnects only while true. */
   confirms = true;
   readonly node: NodeId;
@@ -93,7 +95,8 @@ export class RecordingComet implements CometService {
     this.drainOrder = order;
   }
 
-  async stats(): Promise<CometStats> {
+  async stats(request?: StatsRequest): Promise<CometStats> {
+    this.statsAsked.push(request);
     return {
       node: this.node,
       draining: this.drainOrder !== undefined,

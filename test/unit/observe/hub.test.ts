@@ -3,7 +3,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { EventFilter } from '../../../src/server/observe/events.js';
 import { EventHub, MAX_WATCHES } from '../../../src/server/observe/hub.js';
-import { RING_BYTES } from '../../../src/server/observe/watch.js';
+import { BYTES_PER_SECOND, RING_BYTES } from '../../../src/server/observe/watch.js';
 import { until } from '../../harness/api.js';
 import { TestClock } from '../store/test-clock.js';
 
@@ -141,4 +141,39 @@ test('a source that is told that the last watch ends sees that nothing is wanted
   await fetch(hub, 'a', { events: ['held'] });
   await hub.unwatch('a');
   expect(wanted).toEqual([0]);
+});
+
+test('who begins in the past has all of it first, and the event loop a turn after each look', async () => {
+  const hub = hubOf();
+  let looks = 0;
+  const turns: number[] = [];
+  const next = () => {
+    turns.push(0);
+    if (++looks > 100) return undefined;
+    return looks % 10 === 0 ? { lines: `{"look":${looks}}\n`, count: 1 } : { lines: '', count: 0 };
+  };
+  hub.source = { begin: async () => undefined, end: () => undefined, replay: () => ({ next }) };
+  let over = false;
+  const turn = () => {
+    turns[turns.length - 1] = (turns.at(-1) ?? 0) + 1;
+    if (!over) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const batch = await hub.watch({ id: 'a', filter: {}, waitMs: 0, sinceMs: 60_000 });
+  over = true;
+  expect(parsed(batch.lines).map(({ look }) => look)).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+  expect(turns.slice(1, -1).every((between) => between > 0)).toBe(true);
+  hub.accepted('user:1', ID, 3);
+  expect(await fetch(hub, 'a')).toMatchObject({ count: 1 });
+});
+
+test.each([1, 8, 40])('of %i nodes each keeps its share of what a stream is given in a second', async (nodes) => {
+  const hub = hubOf();
+  const request = { id: 'a', filter: {}, waitMs: 0, nodes };
+  await hub.watch(request);
+  for (let at = 0; at < 10_000; at++) hub.accepted('user:1', ID, at);
+  const { lines, dropped } = await hub.watch(request);
+  expect(lines.length).toBeGreaterThan(10_000);
+  expect(lines.length).toBeLessThanOrEqual(Math.min(RING_BYTES, BYTES_PER_SECOND / nodes));
+  expect(dropped).toBe(10_000 - parsed(lines).length);
 });

@@ -75,6 +75,9 @@ describe('a scrape', () => {
     expect(value('imgo_push_refused_total')).toBe(1);
     expect(value('imgo_comet_connections')).toBe(1);
     expect(value('imgo_comet_sessions', { dialect: 'native' })).toBe(1);
+    expect(value('imgo_comet_rooms')).toBe(2);
+    expect(value('imgo_comet_members')).toBe(2);
+    expect(value('imgo_comet_ring_bytes')).toBeGreaterThan(0);
     expect(value('imgo_comet_deliveries_total', { to: 'user' })).toBe(1);
     expect(value('imgo_comet_deliveries_total', { to: 'room' })).toBe(2);
     expect(value('imgo_job_records_total', { outcome: 'appended' })).toBe(2);

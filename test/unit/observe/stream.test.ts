@@ -235,6 +235,25 @@ test('nodes that come are followed, nodes that leave are missed', async () => {
   expect(await kind('missed')).toMatchObject({ node: 'b', reason: 'gone' });
 });
 
+test('nodes are told how many share the stream', async () => {
+  const told = new Map<string, number | undefined>();
+  let nodes = ['a', 'b'].map((name) => hubOf(name));
+  const watchedBy = (hub: EventHub): WatchService => ({
+    watch(request) {
+      told.set(hub.node, request.nodes);
+      return hub.watch(request);
+    },
+    unwatch: (id) => hub.unwatch(id),
+  });
+  const stream = streamOf(() => nodes.map((hub) => ({ node: hub.node, service: watchedBy(hub) })));
+  await stream.begin();
+  const { kind } = read(stream);
+  expect([...told.values()]).toEqual([2, 2]);
+  nodes = [...nodes, hubOf('c')];
+  await kind('back');
+  await expect.poll(() => [...told.values()], { timeout: 5_000 }).toEqual([3, 3, 3]);
+});
+
 test('a node that forgot the watch says that it begins anew: what was between is missed', async () => {
   const hub = hubOf('a');
   const stream = streamOf(() => [{ node: 'a', service: hub }]);

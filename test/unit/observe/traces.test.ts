@@ -50,6 +50,22 @@ describe('a store of traces', () => {
     expect([store.bytes, store.counters.expired]).toEqual([0, 1]);
   });
 
+  test('looks for a range of a log, not at every message of it that is traced', () => {
+    const store = new TraceStore(new HandClock(), 'n');
+    let looks = 0;
+    const counted = (n: number): MessageId => ({
+      epoch: 1,
+      get n() {
+        looks++;
+        return n;
+      },
+    });
+    for (let n = 1; n <= 4_000; n++) store.mark({ ...message(n), id: counted(n) });
+    looks = 0;
+    expect(store.within(LOG, id(2_000), id(2_010))).toHaveLength(10);
+    expect(looks).toBeLessThan(100);
+  });
+
   test('finds what lies in a range of its log, and nothing of another log or without an id', () => {
     const store = new TraceStore(new HandClock(), 'n');
     for (const n of [3, 7, 9]) store.mark(message(n));
@@ -57,6 +73,8 @@ describe('a store of traces', () => {
     store.mark({ log: LOG, id: undefined, mark: newMark(new HandClock()) });
     expect(store.within(LOG, id(3), id(9)).map((one) => one.id?.n)).toEqual([7, 9]);
     expect(store.within('user:3' as LogName, ZERO_ID, id(9))).toEqual([]);
+    store.mark(message(5));
+    expect(store.within(LOG, id(0), id(9)).map((one) => one.id?.n)).toEqual([3, 5, 7, 9]);
     expect(store.of(LOG, id(7))?.mark).toBe(MARK);
     expect(store.of(LOG, id(8))).toBeUndefined();
   });
@@ -98,6 +116,30 @@ describe('a sweep over very many members', () => {
     traces.swept(topic as never);
     expect(steps()).toHaveLength(2);
     expect(store.bytes).toBeLessThan(4_096);
+  });
+
+  test('that pass over members which lost thousands of traced messages note the newest of each, and count the others', () => {
+    const store = new TraceStore(systemClock, 'n');
+    const noted = new Map<string, number>();
+    const note = ({ id: of }: { readonly id?: MessageId | undefined }) => {
+      const name = String(of?.n);
+      noted.set(name, (noted.get(name) ?? 0) + 1);
+    };
+    store.sink = {
+      push: () => expect.fail('nothing is pushed'),
+      batch: () => expect.fail('nor a batch'),
+      note,
+      counters: { exported: 0, dropped: {} },
+    };
+    const traces = new CometTraces(store, systemClock);
+    const log = 'room:r' as LogName;
+    for (let n = 1; n <= 2_000; n++) store.mark(message(n, log));
+    for (let at = 0; at < 100; at++)
+      traces.memberGap({ log } as never, { session: `s_${at}` } as never, id(0), id(2_000));
+    expect([...noted.keys()].map(Number).sort((a, b) => a - b)[0]).toBe(2_000 - 15);
+    expect(noted.get('2000')).toBe(100);
+    expect(store.counters.stepsDropped).toBe(100 * (2_000 - 16));
+    expect(store.find(log, '1-2000')?.steps).toHaveLength(100);
   });
 
   test('is counted rarely where counting takes long, in turns that let others in, and to the end all the same', async () => {

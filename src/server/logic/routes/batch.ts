@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { ImgoError } from '../../../protocol/errors.js';
 import { runBatch } from '../batch.js';
 import { idempotencyKeyOf } from '../push-body.js';
-import { type RouteContext, requireScope } from './route.js';
+import { type RouteContext, requireScope, tracedCaller } from './route.js';
 
 export function registerBatch(scope: FastifyInstance, context: RouteContext): void {
   requireScope(scope, context.access, 'push');
@@ -35,7 +35,11 @@ export function registerBatch(scope: FastifyInstance, context: RouteContext): vo
       return;
     }
     const { acceptor, clock, options } = context;
-    const parts = { acceptor, clock, options, scope: request.caller.keyId, idempotencyKey, signal: context.stopped };
-    void runBatch(parts, request.body as Readable, output);
+    const caller = tracedCaller(context, request);
+    const span = caller && context.traces?.sink?.batch(caller);
+    const parent = caller && span && { traceId: caller.traceId, spanId: span.spanId };
+    const about = { scope: request.caller.keyId, idempotencyKey, parent, signal: context.stopped };
+    const parts = { acceptor, clock, options, ...about };
+    void runBatch(parts, request.body as Readable, output).then((counts) => span?.end(counts));
   });
 }

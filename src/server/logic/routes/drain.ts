@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { NodeId } from '../../../protocol/ids.js';
-import type { CometService } from '../../rpc/services.js';
+import { type CometService, NUMBERS_ONLY } from '../../rpc/services.js';
 import { parseRate } from '../../units.js';
 import { type RouteContext, requireScope, takeJson } from './route.js';
 
@@ -54,7 +54,7 @@ export function registerDrain(scope: FastifyInstance, context: RouteContext): vo
 }
 
 async function state(node: string, comet: CometService): Promise<z.output<typeof draining>> {
-  const { connections, draining } = await comet.stats();
+  const { connections, draining } = await comet.stats(NUMBERS_ONLY);
   return { node, draining, connections };
 }
 

@@ -4,14 +4,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asImgoError, ImgoError } from '../../../protocol/errors.js';
 import type { MessageId, UserId } from '../../../protocol/ids.js';
-import { traceParent } from '../../observe/trace-parent.js';
 import { parseDuration } from '../../units.js';
 import { answerHead, type OneAccepted, type SeveralAccepted } from '../accept.js';
 import type { Awaited } from '../deliveries.js';
 import { logDefect, sendProblem } from '../problem.js';
 import { idempotencyKeyOf, type PushRequest, readPush } from '../push-body.js';
 import { described, isoTime, name } from '../schemas.js';
-import { bytesOf, type RouteContext, requireScope, takeBytes } from './route.js';
+import { bytesOf, type RouteContext, requireScope, takeBytes, tracedCaller } from './route.js';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -72,7 +71,8 @@ function handlePush(context: RouteContext, request: FastifyRequest, reply: Fasti
   let waitMs: number | undefined;
   try {
     push = withHeaderKey(readPush(bytesOf(request), options), request.headers['idempotency-key']);
-    if (context.traces?.sink !== undefined) push = { ...push, parent: traceParent(request.headers['traceparent']) };
+    const parent = tracedCaller(context, request);
+    if (parent !== undefined) push = { ...push, parent };
     waitMs = waitOf(context, request, push);
   } catch (error) {
     fail(context, request, reply, acceptor.refused(asImgoError(error)));

@@ -5,6 +5,7 @@ import { ImgoError } from '../../../protocol/errors.js';
 import { parseJsonBytes } from '../../../protocol/text.js';
 import type { MetricsPage } from '../../observe/metrics-page.js';
 import type { WatchedNode } from '../../observe/stream.js';
+import { type TraceParent, traceParent } from '../../observe/trace-parent.js';
 import type { NodeRecord } from '../../router/registry.js';
 import type { DrainOrder, NodeReport, NodeService } from '../../rpc/services.js';
 import type { Scope } from '../../store/credentials.js';
@@ -50,6 +51,11 @@ export interface RouteContext extends PushParts {
   readonly tryIt?: TryItParts | undefined;
   /** Nothing new is taken any more. */
   readonly stopped: AbortSignal;
+}
+
+/** The span that calls, where it is sampled and spans are sent somewhere. */
+export function tracedCaller({ traces }: RouteContext, { headers }: FastifyRequest): TraceParent | undefined {
+  return traces?.sink === undefined ? undefined : traceParent(headers['traceparent']);
 }
 
 /** All routes of this scope need a key with this right. `excused`: true for a request that needs none. */

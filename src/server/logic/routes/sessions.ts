@@ -35,7 +35,13 @@ const sessionInfo = z.object({
   rooms: z.array(z.string()).nullable(),
   state: z.enum(['streaming', 'catching_up', 'held']).nullable(),
 });
-const sessionPage = z.object({ items: z.array(sessionInfo), next: z.string().nullable() });
+const sessionPage = z.object({
+  items: z.array(sessionInfo),
+  next: z.string().nullable(),
+  missing: z
+    .array(z.string())
+    .describe('Nodes that did not answer: their sessions of a room, or null fields, are missing'),
+});
 const closed = z.object({ closed: z.int() });
 const byId = z.object({ id: z.string().min(1).max(256) });
 const byUser = z.object({ uid: name });
@@ -49,7 +55,8 @@ export function registerSessions(scope: FastifyInstance, context: RouteContext):
     { schema: { summary: 'Live sessions of a user', tags, params: byUser, response: { 200: sessionPage } } },
     async (request) => {
       const [states = []] = await context.buckets.sessionsOf([(request.params as { uid: UserId }).uid]);
-      return { items: (await withInfos(context, states)).map(showPaged), next: null };
+      const { items, missing } = await withInfos(context, states);
+      return { items: items.map(showPaged), next: null, missing };
     },
   );
 
@@ -57,7 +64,7 @@ export function registerSessions(scope: FastifyInstance, context: RouteContext):
     '/v1/sessions',
     {
       schema: {
-        summary: 'Live sessions, page by page: by id; those of a node or room by node first',
+        summary: 'Live sessions, page by page: by id; those of a node or room by node',
         tags,
         querystring: z.strictObject({
           user: name.optional(),
@@ -72,8 +79,8 @@ export function registerSessions(scope: FastifyInstance, context: RouteContext):
     async (request) => {
       const query = request.query as { user?: UserId; node?: NodeId; room?: RoomId; after?: string; limit: number };
       const { user, node, room, after, limit } = query;
-      const { items, next = null } = await pageOf(context, { user, node, room, after, limit });
-      return { items: items.map(showPaged), next };
+      const { items, next = null, missing } = await pageOf(context, { user, node, room, after, limit });
+      return { items: items.map(showPaged), next, missing };
     },
   );
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ExchangeError } from '../../../../src/cli/http.js';
 import { linesOf, openStream } from '../../../../src/cli/http-stream.js';
+import type { ShownSession } from '../../../../src/cli/presence.js';
 import { nameOf } from '../../../../src/cli/tail/event.js';
 import { readTailOptions, streamPath, watchedText } from '../../../../src/cli/tail/options.js';
 import { WatchedSessions } from '../../../../src/cli/tail/sessions.js';
@@ -121,6 +122,23 @@ describe('what is asked for', () => {
   });
 });
 
+/** A session as the server lists it. */
+const LISTED: ShownSession = {
+  session: '',
+  user: null,
+  device: '',
+  node: 'a',
+  dialect: 'native',
+  transport: 'ws',
+  peer: '',
+  since: '2026-01-02T14:02:10Z',
+  position: '0-0',
+  sentTo: null,
+  lagBytes: null,
+  rooms: null,
+  state: null,
+};
+
 describe('who is watched', () => {
   it('has a number, is in doubt when a stream begins again, and goes when the server does not know it', () => {
     const sessions = new WatchedSessions();
@@ -134,6 +152,18 @@ describe('who is watched', () => {
     expect(sessions.list(20_000).map(({ session }) => session)).toEqual(['s2']);
     sessions.doubt();
     expect(sessions.unlisted(10)).toEqual(['s2']);
+  });
+
+  it('is asked about only as far as it is shown', () => {
+    const sessions = new WatchedSessions();
+    for (let at = 0; at < 200; at += 1) sessions.seen({ event: 'frame', session: `s${at}` });
+    const asked: string[] = [];
+    for (let ids = sessions.unlisted(10); ids.length > 0; ids = sessions.unlisted(10)) {
+      asked.push(...ids);
+      expect(asked.length).toBeLessThanOrEqual(50);
+      sessions.listed(ids.map((session) => ({ ...LISTED, session })));
+    }
+    expect(asked).toHaveLength(50);
   });
 
   it('is never more than a table can hold', () => {
