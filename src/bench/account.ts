@@ -19,6 +19,8 @@ export interface Mark {
   readonly client: Usage;
   readonly clients: FleetFigures;
   readonly nodes: NodesFigures | undefined;
+  /** Which processes the server has. */
+  readonly members: string;
 }
 
 /** Everything that a run found. */
@@ -43,11 +45,17 @@ export interface Found {
   readonly calibration: Calibration | null;
 }
 
-/** Resident at the server for each connection: after they came, or at the end when their making's garbage is collected by then. */
-function memoryOfEach(idle: Mark, connected: Mark, ended: Mark): number {
-  const held = [connected, ended].filter(({ server, clients }) => server.rssBytes > 0 && clients.open > 0);
-  const each = held.map(({ server, clients }) => ratio(server.rssBytes - idle.server.rssBytes, clients.open));
-  return each.length === 0 ? 0 : Math.min(...each);
+/**
+ * Resident at the server for each connection: after they came, or at the end when their making's garbage is collected by then.
+ * null: a process that began or ended meanwhile, or a server that shrank, says nothing of what a connection takes.
+ */
+export function memoryOfEach(idle: Mark, connected: Mark, ended: Mark): number | null {
+  const marks = [connected, ended];
+  if (marks.some(({ members }) => members !== idle.members)) return null;
+  const held = marks.filter(({ server, clients }) => server.rssBytes > 0 && clients.open > 0);
+  const each = held.map(({ server, clients }) => (server.rssBytes - idle.server.rssBytes) / clients.open);
+  const least = Math.min(...each);
+  return each.length > 0 && least > 0 ? least : null;
 }
 
 /** A run's end. */

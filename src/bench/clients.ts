@@ -246,7 +246,7 @@ export class Clients implements WalkEvents {
       breaks.gaveUp(index);
       return false;
     }
-    setTimeout(() => this.#dialler.add(index), breaks.delayMs(index, told));
+    setTimeout(() => this.#dialler.again(index), breaks.delayMs(index, told));
     return true;
   }
 

@@ -247,7 +247,8 @@ export interface BenchResult {
   readonly server: {
     readonly cpuSeconds: number;
     readonly rssBytes: number;
-    readonly bytesPerConnection: number;
+    /** null: it cannot be told, because a process of the server began or ended in the run. */
+    readonly bytesPerConnection: number | null;
     readonly deliveriesPerCpuSecond: number;
     readonly flushesPerCpuSecond: number;
     readonly flushes: number;

@@ -101,6 +101,13 @@ export class Meter {
     return { processes: comets.length, cpuSeconds, rssBytes: rssOf(comets) };
   }
 
+  /** Which processes the server has now, as far as they can be seen. */
+  get members(): string {
+    const { apart = [] } = this.#parts.nodes?.latest ?? {};
+    const all = apart.length > 0 ? apart.map(({ process }) => process) : (this.#parts.server?.pids ?? []);
+    return all.toSorted().join(' ');
+  }
+
   client(): Usage {
     return this.#receivers.usage();
   }

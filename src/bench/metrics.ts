@@ -20,8 +20,8 @@ export interface Metric {
 const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((all, one) => all + one, 0);
 
 /** Figures of a server that can be seen from here. */
-const ofServer = (pick: (server: BenchResult['server']) => number) => {
-  return ({ server }: BenchResult) => (server.cpuSeconds > 0 ? finite(pick(server)) : null);
+const ofServer = (pick: (server: BenchResult['server']) => number | null) => {
+  return ({ server }: BenchResult) => (server.cpuSeconds > 0 ? finite(pick(server) ?? Number.NaN) : null);
 };
 
 function finite(value: number): number | null {

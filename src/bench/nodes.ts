@@ -14,6 +14,8 @@ export interface CometFigures {
 
 /** One node of roles apart, and what it does: `logic`, `job`, `comet`, or several with `+` between them. */
 export interface RoleFigures {
+  /** Its name, and when it began. */
+  readonly process: string;
   readonly role: string;
   readonly cpuSeconds: number;
   readonly rssBytes: number;
@@ -60,10 +62,10 @@ interface Comet extends CometFigures {
 export class NodesWatch {
   readonly #http: HttpCaller;
   /** What each comet said last: one that is too busy to answer keeps its figures. */
-  readonly #known = new Map<string, { readonly incarnation: unknown; readonly comet: Comet }>();
-  /** Earlier incarnations: what they counted stays counted. */
+  readonly #known = new Map<string, { readonly since: unknown; readonly comet: Comet }>();
+  /** Earlier processes: what they counted stays counted. */
   readonly #ended: Comet[] = [];
-  /** Nodes of roles apart, by name and incarnation. */
+  /** Nodes of roles apart, by name and beginning: one that loses its lease is still the same process. */
   readonly #apart = new Map<string, RoleFigures>();
   #latest: NodesFigures | undefined;
   #asking: Promise<NodesFigures | undefined> | undefined;
@@ -99,10 +101,10 @@ export class NodesWatch {
     const here = this.#takeApart(items.filter(isJsonObject));
     for (const item of items) {
       if (!isJsonObject(item) || !isJsonObject(item['comet'])) continue;
-      const { node, incarnation } = item;
+      const { node, since } = item;
       const before = this.#known.get(String(node));
-      if (before !== undefined && before.incarnation !== incarnation) this.#ended.push(before.comet);
-      this.#known.set(String(node), { incarnation, comet: item['comet'] as unknown as Comet });
+      if (before !== undefined && before.since !== since) this.#ended.push(before.comet);
+      this.#known.set(String(node), { since, comet: item['comet'] as unknown as Comet });
     }
     const comets = [...this.#known.values()].map(({ comet }) => comet);
     const cpuByRole: Record<string, number> = {};
@@ -118,14 +120,14 @@ export class NodesWatch {
       ({ address, state }) => typeof address === 'string' && address !== '' && state !== 'gone',
     );
     if (nodes.length < 2 && this.#apart.size === 0) return [];
-    return nodes.map(({ node, incarnation, roles, report }) => {
-      const name = `${String(node)} ${String(incarnation)}`;
+    return nodes.map(({ node, since, roles, report }) => {
+      const process = `${String(node)} ${String(since)}`;
       if (isJsonObject(report)) {
         const role = Array.isArray(roles) ? roles.join('+') : 'other';
         const { cpuSeconds, rssBytes } = report;
-        this.#apart.set(name, { role, cpuSeconds: Number(cpuSeconds), rssBytes: Number(rssBytes) });
+        this.#apart.set(process, { process, role, cpuSeconds: Number(cpuSeconds), rssBytes: Number(rssBytes) });
       }
-      return name;
+      return process;
     });
   }
 

@@ -1,6 +1,7 @@
 /**
  * When connections are dialled: as many under way as the answers allow (one more after as many quick answers as there are, a tenth
- * fewer after a slow one), or so many a second.
+ * fewer after a slow one), or so many a second. Those that broke are under neither: clients that lost their server do not wait for
+ * one another. Together a bounded number is under way.
  */
 
 /** An answer within this is quick; one after that is slow: the server, or this machine, has enough to do. */
@@ -12,8 +13,8 @@ export class Dialler {
   readonly #dial: (index: number) => void;
   readonly #most: number;
   readonly #perSecond: number | undefined;
-  readonly #queue: number[] = [];
-  #next = 0;
+  readonly #first = new Line();
+  readonly #again = new Line();
   #window: number;
   #underWay = 0;
   /** What the rate allows now. */
@@ -31,7 +32,13 @@ export class Dialler {
   }
 
   add(index: number): void {
-    this.#queue.push(index);
+    this.#first.push(index);
+    this.#go();
+  }
+
+  /** One that broke, and has waited for as long as it wanted to. */
+  again(index: number): void {
+    this.#again.push(index);
     this.#go();
   }
 
@@ -63,14 +70,37 @@ export class Dialler {
   }
 
   #go(): void {
-    while (this.#next < this.#queue.length && this.#underWay < this.#window && this.#allowed >= 1) {
+    while (this.#underWay < this.#most) {
+      const next = this.#again.take() ?? this.#paced();
+      if (next === undefined) return;
       this.#underWay++;
-      this.#allowed--;
-      this.#dial(this.#queue[this.#next++] as number);
+      this.#dial(next);
     }
-    if (this.#next > 0 && this.#next === this.#queue.length) {
-      this.#queue.length = 0;
-      this.#next = 0;
-    }
+  }
+
+  /** The next one that waits for the pace. */
+  #paced(): number | undefined {
+    if (this.#underWay >= this.#window || this.#allowed < 1) return undefined;
+    const next = this.#first.take();
+    if (next !== undefined) this.#allowed--;
+    return next;
+  }
+}
+
+/** First in, first out. */
+class Line {
+  readonly #numbers: number[] = [];
+  #next = 0;
+
+  push(number: number): void {
+    this.#numbers.push(number);
+  }
+
+  take(): number | undefined {
+    const next = this.#numbers[this.#next];
+    if (next === undefined) return undefined;
+    this.#next++;
+    if (this.#next === this.#numbers.length) this.#numbers.length = this.#next = 0;
+    return next;
   }
 }

@@ -140,7 +140,7 @@ const result = z.looseObject({
   server: z.looseObject({
     cpuSeconds: number,
     rssBytes: number,
-    bytesPerConnection: number,
+    bytesPerConnection: number.nullable(),
     deliveriesPerCpuSecond: number.nullable().transform((value) => value ?? 0),
     flushesPerCpuSecond: number.nullable().transform((value) => value ?? 0),
     flushes: number,

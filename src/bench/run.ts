@@ -175,7 +175,8 @@ class Run {
   async #mark(): Promise<Mark> {
     const [clients, answered] = await Promise.all([this.#fleet.report(), this.#nodes?.ask()]);
     const nodes = answered ?? this.#nodes?.latest;
-    return { at: now(), server: this.#meter.server(), client: this.#meter.client(), clients, nodes };
+    const { members } = this.#meter;
+    return { at: now(), server: this.#meter.server(), client: this.#meter.client(), clients, nodes, members };
   }
 
   /** Gives each receiver its tokens: none is here any longer than it takes to hand it on. */

@@ -39,6 +39,11 @@ export class ProcessGroup {
     });
   }
 
+  /** Those that are there. */
+  get pids(): readonly number[] {
+    return this.#pids().filter((pid) => usageOf(pid) !== undefined);
+  }
+
   usage(): Usage {
     let processes = 0;
     let own = 0;

@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { setTimeout as wait } from 'node:timers/promises';
 
 const LOOPBACK = '127.0.0.1';
+/** What goes on at once where a proxy is narrow. */
+const NARROW_BYTES = 1_024;
 
 export interface FaultProxyOptions {
   /** The port of loopback that it forwards to; nothing need listen there yet. */
@@ -47,6 +49,9 @@ export class FaultProxy implements AsyncDisposable {
   #awaited: AwaitedCut[] = [];
   #refusing = false;
   #delayMs = 0;
+  #bytesPerSecond = Number.POSITIVE_INFINITY;
+  /** When what was let through has gone through. */
+  #freeAt = 0;
   readonly #stalled: Record<Way, PromiseWithResolvers<void> | undefined> = { requests: undefined, answers: undefined };
 
   private constructor(options: FaultProxyOptions) {
@@ -95,6 +100,12 @@ export class FaultProxy implements AsyncDisposable {
     this.#delayMs = ms;
   }
 
+  /** From now on so many bytes of requests go on a second, over all connections together: a target that can do no more. */
+  narrow(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#freeAt = performance.now();
+  }
+
   /**
    * Waits for a request that matches (any, without `matches`; with `length-prefixed` it begins with its length), forwards it,
    * and when the target answers it resets the client's connection in place of the answer. Resolves once that happened. Once:
@@ -108,6 +119,7 @@ export class FaultProxy implements AsyncDisposable {
   heal(): void {
     this.#refusing = false;
     this.#delayMs = 0;
+    this.#bytesPerSecond = Number.POSITIVE_INFINITY;
     this.#awaited = [];
     for (const connection of this.#connections) connection.cut = undefined;
     for (const way of ['requests', 'answers'] as const) {
@@ -161,12 +173,23 @@ export class FaultProxy implements AsyncDisposable {
           const unit = way === 'answers' ? this.#rewrite(taken) : taken;
           if (way === 'requests') this.#note(connection, unit);
           else if (this.#cuts(connection)) return;
-          if (!to.write(unit)) await drained(to);
+          if (way === 'requests' && this.#bytesPerSecond < Number.POSITIVE_INFINITY) await this.#squeeze(unit, to);
+          else if (!to.write(unit)) await drained(to);
         }
       }
       to.end();
     } catch {
       if (!connection.answerCut) to.resetAndDestroy();
+    }
+  }
+
+  /** A little at a time, so that connections take turns. */
+  async #squeeze(bytes: Buffer, to: Socket): Promise<void> {
+    for (let from = 0; from < bytes.length; from += NARROW_BYTES) {
+      const part = bytes.subarray(from, from + NARROW_BYTES);
+      this.#freeAt = Math.max(this.#freeAt, performance.now()) + (part.length / this.#bytesPerSecond) * 1_000;
+      await wait(this.#freeAt - performance.now());
+      if (!to.write(part)) await drained(to);
     }
   }
 

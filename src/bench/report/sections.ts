@@ -77,7 +77,8 @@ export function tiles(result: BenchResult): Markup {
     all.push(['Flushes a CPU second', short(server.flushesPerCpuSecond), beside]);
   }
   if (server.cpuSeconds > 0 && connections.open > 0) {
-    all.push(['Memory a session', size(server.bytesPerConnection), `${size(server.rssBytes)} for the server`]);
+    const each = server.bytesPerConnection === null ? 'cannot be told' : size(server.bytesPerConnection);
+    all.push(['Memory a session', each, `${size(server.rssBytes)} for the server`]);
   }
   return html`<dl class="tiles">${all.map(([name, value, beside]) => html`<div class="tile"><dt>${name}</dt><dd>${value}</dd><dd class="beside">${beside}</dd></div>`)}</dl>`;
 }

@@ -162,10 +162,14 @@ function serverWords({ server, offered, connections }: BenchResult): string {
           `${short(server.flushesPerCpuSecond)} flushes/cpu·s`,
         ]
       : []),
-    ...(connections.open > 0 ? [`${size(server.bytesPerConnection)} a session`] : []),
+    ...(connections.open > 0 ? [memoryWords(server.bytesPerConnection)] : []),
     `${size(server.rssBytes)} in all`,
     `loop p99 ${time(server.loopP99Ms)}`,
   ].join(' · ');
+}
+
+function memoryWords(bytesPerConnection: number | null): string {
+  return bytesPerConnection === null ? 'memory a session cannot be told' : `${size(bytesPerConnection)} a session`;
 }
 
 /** What each role used, where they are apart. */

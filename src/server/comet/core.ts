@@ -8,7 +8,8 @@ import type { FrameVerdict } from '../../protocol/reader.js';
 import type { Clock, Timer } from '../clock.js';
 import { EventHub } from '../observe/hub.js';
 import type { TraceStore } from '../observe/traces.js';
-import type { CometIdentity, LogicService, Notification } from '../rpc/services.js';
+import { OpenLimit } from '../open-limit.js';
+import type { CometIdentity, LogicService, Notification, OpenRequest } from '../rpc/services.js';
 import { SharedAccepts } from './accepts.js';
 import { Counters } from './counters.js';
 import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
@@ -106,7 +107,10 @@ export class CometCore implements SessionHost {
   readonly sweeper: Sweeper;
   readonly pacer: Pacer;
   readonly opens = new Opens();
+  /** What logic is asked for sessions that open. */
+  readonly asked = new Map<Session, OpenRequest>();
   readonly openPace: OpenPace;
+  readonly openLimit: OpenLimit;
   readonly accepts = new SharedAccepts();
   readonly observer: CometObserver;
   readonly unclaimed = new Unclaimed();
@@ -141,6 +145,7 @@ export class CometCore implements SessionHost {
     this.node = node;
     this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
+    this.openLimit = new OpenLimit(clock, `opens of ${node}`);
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
     this.traces = new CometTraces(parts.traces, clock);
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };
@@ -286,7 +291,11 @@ export class CometCore implements SessionHost {
     this.topics.leaveAll(session);
     this.pins.release(session);
     const { handle } = session;
-    if (handle === undefined) return;
+    if (handle === undefined) {
+      const request = this.asked.get(session);
+      if (request !== undefined) this.logic.callOff?.(request);
+      return;
+    }
     if (this.sessions.delete(session.session)) {
       this.#countDialect(session, -1);
       this.roster.remove(session);

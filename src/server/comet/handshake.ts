@@ -6,7 +6,8 @@ import { DISCONNECT, type DisconnectName, type DisconnectRow } from '../../proto
 import { ImgoError } from '../../protocol/errors.js';
 import { ALL_LOG, type LogName, maxId, type RoomId, roomLog, userLog } from '../../protocol/ids.js';
 import { encodeNativeAuthReply, type RoomState } from '../../protocol/native-json.js';
-import type { OpenReply } from '../rpc/services.js';
+import { againOf, isUntouched } from '../open-limit.js';
+import type { OpenReply, OpenRequest } from '../rpc/services.js';
 import type { Auth } from './auth.js';
 import type { CometCore } from './core.js';
 import { hearAgain } from './input.js';
@@ -17,6 +18,9 @@ import { Aside, Phase, type Session } from './session.js';
 import type { Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
 
+/** A session that waits to be opened, and its place in the line. */
+const WAITING_OVERHEAD = 512;
+
 /** Opens the session; its input waits meanwhile. Every failure ends in a close with a code. */
 export function openSession(core: CometCore, session: Session, auth: Auth): void {
   session.phase = Phase.OPENING;
@@ -24,39 +28,45 @@ export function openSession(core: CometCore, session: Session, auth: Auth): void
   session.deaf = true;
   session.dialect = auth.dialect;
   session.encoding = encodingOf(auth.dialect, session.transport);
+  const until = core.clock.monotonic() + core.options.limits.handshakeMs;
+  const order = { bytes: bytesOf(auth), until, isGone: () => session.closed };
   core.openPace.begin(() => {
     if (session.closed) return;
-    open(core, session, auth).catch((error: unknown) => {
-      core.counters.count('failed_open');
-      if (!session.closed) session.close(refusal(error));
-    });
+    core.openLimit
+      .run(order, () => open(core, session, auth, until))
+      .catch((error: unknown) => {
+        count(core, session, error);
+        if (!session.closed) session.close(refusal(error));
+      });
   });
 }
 
-async function open(core: CometCore, session: Session, auth: Auth): Promise<void> {
+async function open(core: CometCore, session: Session, auth: Auth, until: number): Promise<void> {
   const { node, incarnation, seq } = core.identity();
   const ticket = core.unclaimed.begin();
-  const open = core.opens.begin();
   const { resyncs } = core.counters;
+  const request: OpenRequest = {
+    credential: auth.credential,
+    comet: node,
+    incarnation,
+    seq,
+    dialect: auth.dialect,
+    transport: session.transport,
+    peer: session.peer,
+    device: auth.device,
+    cursor: auth.cursor,
+    rooms: auth.rooms,
+    withinMs: Math.max(1, until - core.clock.monotonic()),
+  };
+  const open = core.opens.begin();
+  core.asked.set(session, request);
   let reply: OpenReply;
   try {
-    reply = await core.logic.open({
-      credential: auth.credential,
-      comet: node,
-      incarnation,
-      seq,
-      dialect: auth.dialect,
-      transport: session.transport,
-      peer: session.peer,
-      device: auth.device,
-      cursor: auth.cursor,
-      rooms: auth.rooms,
-    });
+    reply = await core.logic.open(request).finally(() => core.asked.delete(session));
   } catch (error) {
     core.unclaimed.end(ticket, undefined);
     core.opens.end(open, undefined);
-    if (!session.closed) session.close(refusal(error));
-    return;
+    throw error;
   }
   const log = reply.user === undefined ? undefined : userLog(reply.user);
   const { notified, mustRead } = core.unclaimed.end(ticket, log);
@@ -155,9 +165,23 @@ function answer(
   session.write(encodeAuthReply(auth.dialect, session.transport, auth.ver, auth.seq, body));
 }
 
-/** Which row of the disconnect table a failed open is. */
+/** Of memory while an open waits. */
+function bytesOf({ rooms, credential }: Auth): number {
+  const secret = credential.kind === 'token' ? credential.token.length : 0;
+  return WAITING_OVERHEAD + secret + (rooms ?? []).reduce((sum, room) => sum + 32 + room.length, 0);
+}
+
+/** A token that was refused is counted by how its connection was closed. */
+function count(core: CometCore, session: Session, error: unknown): void {
+  if (isUntouched(error)) core.counters.count(session.closed ? 'dropped_open' : 'refused_open');
+  else if (!(error instanceof ImgoError && error.code === 'token_refused')) core.counters.count('failed_open');
+}
+
+/** Which row of the disconnect table a failed open is; where there is a time for it to come again, with that. */
 function refusal(error: unknown): DisconnectRow {
   if (!(error instanceof ImgoError)) return DISCONNECT.unavailable;
+  const reconnect = againOf(error);
+  if (reconnect !== undefined) return { ...DISCONNECT.unavailable, reconnect };
   const named = error.details.disconnect;
   if (typeof named === 'string' && Object.hasOwn(DISCONNECT, named)) return DISCONNECT[named as DisconnectName];
   if (error.code === 'token_refused') return DISCONNECT.token_refused;

@@ -15,7 +15,7 @@ import type { ClusterService, LogicService, OpenRequest, SessionHandle, Welcome 
 
 /** What a gate stands before. */
 export interface GateParts {
-  readonly logic: LogicService & Pick<ClusterService, 'abandon'>;
+  readonly logic: LogicService & Pick<ClusterService, 'abandon'> & { calledOff(comet: NodeId, nonce: string): void };
   readonly lease: LeaseService;
   readonly key: ClusterKey;
   readonly welcome: () => Promise<Welcome>;
@@ -39,6 +39,10 @@ export function gateFor(parts: GateParts, node: NodeId): LinkHandler {
     abandon: (request) => {
       own(node, request.comet);
       return logic.abandon(request);
+    },
+    async callOff(comet, nonce) {
+      own(node, comet);
+      logic.calledOff(comet, nonce);
     },
   };
   return serve([

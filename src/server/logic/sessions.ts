@@ -9,6 +9,7 @@ import {
   type DeviceId,
   type LogName,
   type MessageId,
+  type NodeId,
   parseLogName,
   type RoomId,
   type SessionId,
@@ -18,6 +19,7 @@ import {
 } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import type { TraceStore } from '../observe/traces.js';
+import { OpenLimit } from '../open-limit.js';
 import type {
   ClusterService,
   CometIdentity,
@@ -38,6 +40,8 @@ import { secretHash } from './secrets.js';
 
 /** The service with what the HTTP side shares with it. */
 export interface Logic extends LogicService, Pick<ClusterService, 'abandon'> {
+  /** Nobody waits for this open of that comet any more. */
+  calledOff(comet: NodeId, nonce: string): void;
   /** Who waits for a delivery. */
   readonly deliveries: Deliveries;
 }
@@ -54,6 +58,11 @@ interface Identity {
 const TAKE_BACK_ATTEMPTS = 30;
 const TAKE_BACK_MS = 1_000;
 
+/** How long a comet that does not say waits for an open. */
+const OPEN_MS = 10_000;
+/** Of an open that waits, beside what it says. */
+const OPEN_BYTES = 512;
+
 /** The logic role's side of sessions. */
 export function createLogicService(parts: LogicParts): Logic {
   return new LogicSessions(parts);
@@ -68,16 +77,33 @@ class LogicSessions implements Logic {
   readonly deliveries: Deliveries;
   readonly #parts: LogicParts;
   readonly #clock: Clock;
+  readonly #opens: OpenLimit;
 
   constructor(parts: LogicParts) {
     this.#parts = parts;
     this.#clock = parts.clock;
+    this.#opens = new OpenLimit(parts.clock, 'sessions to be opened');
     this.deliveries = new Deliveries(parts.clock, parts.buckets);
   }
 
-  async open(request: OpenRequest): Promise<OpenReply> {
+  open(request: OpenRequest): Promise<OpenReply> {
+    const { credential, rooms, nonce, comet, withinMs = OPEN_MS } = request;
+    const secret = credential.kind === 'token' ? credential.token.length : 0;
+    const order = {
+      bytes: OPEN_BYTES + secret + (rooms ?? []).reduce((sum, room) => sum + 32 + room.length, 0),
+      until: this.#clock.monotonic() + withinMs,
+      nonce: nonce === undefined ? undefined : `${comet} ${nonce}`,
+    };
+    return this.#opens.run(order, () => this.#open(request));
+  }
+
+  calledOff(comet: NodeId, nonce: string): void {
+    this.#opens.callOff(`${comet} ${nonce}`);
+  }
+
+  async #open(request: OpenRequest): Promise<OpenReply> {
     const { buckets, options } = this.#parts;
-    const identity = await this.#identify(request.credential);
+    const identity = await this.#identify(request.credential).catch(untouched);
     const handle = this.#record(request, identity);
     const cap = { cap: options.sessionsPerUser, onTooMany: options.onTooMany };
     try {
@@ -340,6 +366,12 @@ function sessionId(prefix: string, bytes: Uint8Array): SessionId {
 
 function isRefusal(error: unknown): boolean {
   return error instanceof ImgoError && error.code === 'token_refused';
+}
+
+/** It failed before anything was done. */
+function untouched(error: unknown): never {
+  if (!(error instanceof ImgoError) || isRefusal(error)) throw error;
+  throw new ImgoError(error.code, { ...error.details, untouched: 1 }, { cause: error });
 }
 
 function refused(disconnect: DisconnectName): ImgoError {

@@ -32,7 +32,7 @@ export const SERVICE_CALLS = {
     'drain',
     'trace',
   ],
-  cluster: ['welcome', 'abandon'],
+  cluster: ['welcome', 'abandon', 'callOff'],
   events: ['watch', 'unwatch'],
   node: ['report', 'trace'],
 } as const satisfies {

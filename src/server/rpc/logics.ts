@@ -7,7 +7,9 @@
 import { lookup } from 'node:dns/promises';
 import { ImgoError } from '../../protocol/errors.js';
 import { type Clock, pause, type Timer } from '../clock.js';
+import { isUntouched } from '../open-limit.js';
 import type { Lease } from '../router/registry.js';
+import { Abandoned } from './abandoned.js';
 import type { Peer } from './admission.js';
 import { type LeaseService, SERVICE_CALLS } from './calls.js';
 import type { Channel } from './channel.js';
@@ -48,6 +50,8 @@ export class Logics {
   readonly lease: LeaseService;
   readonly #options: LogicsOptions;
   readonly #cluster: ClusterService;
+  readonly #opening = new Map<OpenRequest, string>();
+  readonly #abandoned: Abandoned;
   readonly #links = new Map<string, DialledLink>();
   /** Addresses that are worth a try. */
   #known: readonly string[] = [];
@@ -65,8 +69,14 @@ export class Logics {
     this.logic = {
       ...twin<LogicService, keyof LogicService>('logic', SERVICE_CALLS.logic, call),
       open: (request) => this.#open(request),
+      callOff: (request) => this.#callOff(request),
     };
     this.#cluster = twin<ClusterService, keyof ClusterService>('cluster', SERVICE_CALLS.cluster, call);
+    this.#abandoned = new Abandoned(
+      options.clock,
+      (request) => this.#cluster.abandon(request),
+      () => this.#report(new Error('an open that failed could not be taken back: it stays registered')),
+    );
     const lease = twin<LeaseService, keyof LeaseService>('lease', SERVICE_CALLS.lease, renewals);
     this.lease = {
       ...lease,
@@ -101,6 +111,7 @@ export class Logics {
 
   stop(): void {
     this.#stopped = true;
+    this.#abandoned.stop();
     this.#options.clock.clear(this.#refresher);
     for (const link of this.#links.values()) link.close();
   }
@@ -108,32 +119,34 @@ export class Logics {
   async #open(request: OpenRequest) {
     const nonce = Buffer.from(this.#options.clock.randomBytes(NONCE_BYTES)).toString('base64url');
     const whole: OpenRequest = { ...request, nonce };
+    this.#opening.set(request, nonce);
     try {
-      return (await this.#call('logic.open', [whole], ATTEMPT_MS)) as Awaited<ReturnType<LogicService['open']>>;
+      // A logic that is slow is not helped by another one that does the same for nobody.
+      const withinMs = Math.min(request.withinMs ?? CALL_MS, CALL_MS);
+      const reply = await this.#call('logic.open', [whole], Math.max(withinMs, ATTEMPT_MS), withinMs);
+      return reply as Awaited<ReturnType<LogicService['open']>>;
     } catch (error) {
       // A logic that could not do all of it, because its store did not answer, may have registered it all the same.
-      const settled = error instanceof ImgoError && error.code === 'token_refused';
-      if (!settled) void this.#abandon(whole);
+      const settled = isUntouched(error) || (error instanceof ImgoError && error.code === 'token_refused');
+      if (!settled) this.#abandoned.add(whole);
       throw error;
+    } finally {
+      this.#opening.delete(request);
     }
   }
 
-  /** Nobody knows whether it was registered: until that is settled, or its lease is over, somebody would be told of it. */
-  async #abandon(request: OpenRequest): Promise<void> {
-    for (let attempt = 0; attempt < 10 && !this.#stopped; attempt++) {
-      try {
-        await this.#cluster.abandon(request);
-        return;
-      } catch {
-        await pause(this.#options.clock, AGAIN_MS * 2 ** attempt);
-      }
+  /** Only said, to the logic that is asked now: what it does not hear it finds out when the time is over. */
+  #callOff(request: OpenRequest): void {
+    const nonce = this.#opening.get(request);
+    if (nonce !== undefined && this.#current?.isUp === true) {
+      this.#current.call('cluster.callOff', [request.comet, nonce]).catch(() => undefined);
     }
   }
 
   /** Asks one logic after the other until one answers, or the time is over. */
-  async #call(method: string, args: readonly unknown[], attemptMs: number): Promise<unknown> {
+  async #call(method: string, args: readonly unknown[], attemptMs: number, withinMs = CALL_MS): Promise<unknown> {
     const { clock } = this.#options;
-    const until = clock.monotonic() + CALL_MS;
+    const until = clock.monotonic() + withinMs;
     for (;;) {
       const link = this.#choose();
       const left = until - clock.monotonic();

@@ -43,6 +43,8 @@ export interface OpenRequest {
    * still is one session. Random, once for each session; undefined: logic draws.
    */
   readonly nonce?: string;
+  /** For how long somebody waits for the answer, ms: later it costs nothing any more. undefined: comets of earlier versions. */
+  readonly withinMs?: number;
 }
 
 /** What is asked about again and again: as little as tells whether a session may go on. */
@@ -74,8 +76,11 @@ export interface LogicService {
    * Register, check, then say where reading starts. Older sessions that this one replaces are closed by logic
    * through their comets (`replaced`, `too_many_sessions`).
    * @throws ImgoError token_refused (with details.disconnect: the DisconnectName to close with), too_many_sessions, overloaded
+   * (nothing was begun; with when to come again)
    */
   open(request: OpenRequest): Promise<OpenReply>;
+  /** Nobody waits for this open any more: if it has not begun, it need not. Where there is a way to say so. */
+  callOff?(request: OpenRequest): void;
   /** A session's own user log (then `handle` is the session's), or a topic that this comet serves. */
   read(log: LogName, after: MessageId, limit: ReadLimit, handle?: SessionHandle): Promise<ReadResult>;
   /** Batched by the comet. `acknowledge`: the client took it (native ACK, legacy drain); else only the position moves. */
@@ -102,6 +107,8 @@ export interface ClusterService {
   welcome(): Promise<Welcome>;
   /** Nobody knows what became of this open, and nobody is there any more for whom it was: it is taken back. */
   abandon(request: OpenRequest): Promise<void>;
+  /** Nobody waits for this open of that comet any more; older logics do not know it. */
+  callOff(comet: NodeId, nonce: string): Promise<void>;
 }
 
 /** What a logic tells a comet about the cluster. */

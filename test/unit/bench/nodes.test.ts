@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { HttpCaller } from '../../../src/bench/http-caller.js';
 import { NodesWatch } from '../../../src/bench/nodes.js';
 
-const item = (node: string, incarnation: number, flushes: number, ringBytes = 0) => ({
+const item = (node: string, since: number, flushes: number, ringBytes = 0) => ({
   node,
-  incarnation,
+  since,
   comet: {
     node,
     connections: 1,
@@ -21,7 +21,7 @@ const item = (node: string, incarnation: number, flushes: number, ringBytes = 0)
 test('a comet that is silent keeps its figures; one that began anew keeps its counts, and is there once', () => {
   const watch = new NodesWatch(new HttpCaller('http://127.0.0.1:1', undefined));
   expect(watch.take([item('a/1', 1, 10, 7), item('a/2', 1, 20, 7)]).fanOut.flushes).toBe(30);
-  const silent = watch.take([{ node: 'a/1', incarnation: 1, comet: null }, item('a/2', 1, 25, 7)]);
+  const silent = watch.take([{ node: 'a/1', since: 1, comet: null }, item('a/2', 1, 25, 7)]);
   expect([silent.fanOut.flushes, silent.comets.length]).toEqual([35, 2]);
   const anew = watch.take([item('a/1', 2, 3, 5), item('a/2', 1, 26, 7)]);
   expect(anew.fanOut).toMatchObject({ flushes: 10 + 3 + 26, ringBytes: 12, reasons: { closed_shutdown: 3 } });
@@ -31,10 +31,21 @@ test('a comet that is silent keeps its figures; one that began anew keeps its co
   ]);
 });
 
+test('one that lost its lease is the same process still: what it counted and used counts once', () => {
+  const watch = new NodesWatch(new HttpCaller('http://127.0.0.1:1', undefined));
+  const apart = (incarnation: number, cpuSeconds: number) => {
+    const whole = { incarnation, roles: ['comet'], address: 'x', state: 'ok', report: { cpuSeconds, rssBytes: 10 } };
+    return [item('a', 1, cpuSeconds), item('b', 1, 1)].map((one) => ({ ...one, ...whole }));
+  };
+  watch.take(apart(1, 5));
+  const again = watch.take(apart(2, 7));
+  expect([again.cpuByRole, again.fanOut.flushes]).toEqual([{ comet: 14 }, 8]);
+});
+
 test('roles apart: each says what it uses, and one that is started again adds to what its role used', () => {
-  const node = (name: string, incarnation: number, role: string, cpuSeconds: number | null) => ({
+  const node = (name: string, since: number, role: string, cpuSeconds: number | null) => ({
     node: name,
-    incarnation,
+    since,
     roles: [role],
     address: `127.0.0.1:${name.length}`,
     state: 'ok',

@@ -118,6 +118,12 @@ test('what a mode does not have is not there', () => {
   expect(resultLines(unseen).join('\n')).toContain('its processes cannot be seen from here');
 });
 
+test('a session whose memory cannot be told has no figure', () => {
+  const text = resultLines({ ...result, server: { ...result.server, bytesPerConnection: null } }).join('\n');
+  expect(text).toContain(' · memory a session cannot be told · ');
+  expect(text).not.toContain('B a session');
+});
+
 test('figures have about three digits, and never more than they are', () => {
   expect([0, 0.04, 9.96, 312, 9_871, 14_900, 999_499, 39.94e6, 1.2e9].map(short)).toEqual([
     '0',

@@ -118,6 +118,7 @@ test('a comet speaks in its own name alone, and for no client’s word where tha
     ['lease.leave', lease],
     ['lease.resynced', lease, 1],
     ['cluster.abandon', request({ comet: other })],
+    ['cluster.callOff', other, 'n'],
   ] as const) {
     expect(await codeOf(ask(method, args)), method).toBe('link_refused');
   }

@@ -97,6 +97,54 @@ describe('open', () => {
     expect(await buckets.sessionsOf([user('u')])).toEqual([[]]);
   });
 
+  test('opens that wait for others begin no more when they are called off, or their time is over', async () => {
+    const made = await token({ user: 'u' });
+    const { incarnation } = (await setup.open((await token({ user: 'other' })).token)).handle;
+    const slow = Promise.withResolvers<void>();
+    let looked = 0;
+    const credentials = Object.create(setup.credentials, {
+      tokenByHash: {
+        value: async (hash: string) => {
+          looked++;
+          await slow.promise;
+          return setup.credentials.tokenByHash(hash);
+        },
+      },
+    });
+    const parts = { ...setup, credentials, clock: systemClock, options: logicDefaults, cometFor: () => setup.comet };
+    const logic = createLogicService(parts);
+    const comet = setup.comet.node;
+    const open = (nonce: string, withinMs: number) =>
+      logic.open({
+        credential: { kind: 'token', token: made.token },
+        comet,
+        incarnation,
+        seq: 100,
+        dialect: 'native',
+        transport: 'tcp',
+        peer: '::1',
+        device: undefined,
+        cursor: undefined,
+        rooms: undefined,
+        nonce,
+        withinMs,
+      });
+    const first = Array.from({ length: 64 }, (_, at) => open(`first ${at}`, 60_000));
+    const gone = refusal(open('gone', 60_000));
+    const late = refusal(open('late', 1));
+    const waiting = open('waiting', 60_000);
+    logic.calledOff(comet, 'gone');
+    logic.calledOff('c/2' as NodeId, 'waiting');
+    expect(await gone).toBe('overloaded/');
+    await pause(systemClock, 5);
+    expect(looked).toBe(64);
+    slow.resolve();
+    await Promise.all([...first, waiting]);
+    expect(await late).toBe('overloaded/');
+    // Twice for each that was begun: before it is registered, and after.
+    expect(looked).toBe(2 * 65);
+  });
+
   test('a session that the store registered without answering in time is taken back', async () => {
     const made = await token({ user: 'u' });
     const { buckets } = setup;

@@ -5,11 +5,12 @@
  * as long as it is open, with growing, jittered pauses, also where ioredis has given up.
  */
 import { createConnection } from 'node:net';
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, Command, Redis, type RedisOptions } from 'ioredis';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
 import { asRedisError, isFatal } from './failures.js';
 import type { Script } from './script.js';
+import { Unanswered } from './unanswered.js';
 import { parseRedisUrl, type RedisTarget } from './url.js';
 
 export interface ConnectOptions {
@@ -37,6 +38,8 @@ export interface RedisLink extends AsyncDisposable {
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** One command, sent to whoever has its key. Bulk replies are Buffers. */
   command(name: string, ...args: readonly Argument[]): Promise<unknown>;
+  /** The same, to one of `primaries`. */
+  ask(server: Redis, name: string, ...args: readonly Argument[]): Promise<unknown>;
   /** Every server that takes writes. */
   primaries(): readonly Redis[];
   /** Grows when what was asked for is sent: as long as it stays the same, who asks the same may share a question. */
@@ -61,7 +64,7 @@ export async function connectRedis(options: ConnectOptions): Promise<RedisLink> 
   const target = parseRedisUrl(options.url);
   const client = target.kind === 'cluster' ? clusterClient(target, options) : serverClient(target, options);
   await firstReady(client, target, options);
-  return new Link(client, target.shown, options.clock);
+  return new Link(client, target.shown, options);
 }
 
 function commonOptions(target: RedisTarget, options: ConnectOptions): RedisOptions {
@@ -215,19 +218,41 @@ function firstReady(client: Redis | Cluster, target: RedisTarget, options: Conne
   });
 }
 
+/** A command whose time {@link Unanswered} keeps: a timer of its own would take the time this process does not run for Redis's. */
+class Untimed extends Command {
+  override setTimeout(): void {}
+}
+
+function bytesOf(args: readonly Argument[]): number {
+  let bytes = 0;
+  for (const arg of args) bytes += typeof arg === 'number' ? 8 : arg.length;
+  return bytes;
+}
+
 class Link implements RedisLink {
   readonly address: string;
   turn = 0;
   readonly #client: Redis | Cluster;
   readonly #clock: Clock;
+  readonly #unanswered: Unanswered;
   #corked = false;
   #ends = 0;
   #closed = false;
 
-  constructor(client: Redis | Cluster, address: string, clock: Clock) {
+  constructor(
+    client: Redis | Cluster,
+    address: string,
+    { clock, commandTimeoutMs = COMMAND_TIMEOUT_MS }: ConnectOptions,
+  ) {
     this.#client = client;
     this.#clock = clock;
     this.address = address;
+    this.#unanswered = new Unanswered({
+      clock,
+      address,
+      waitMs: commandTimeoutMs,
+      inOrder: client instanceof Redis,
+    });
     client.on('ready', () => {
       this.#ends = 0;
     });
@@ -251,6 +276,14 @@ class Link implements RedisLink {
     }
   }
 
+  async ask(server: Redis, name: string, ...args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.#sendTo(server, name, args);
+    } catch (error) {
+      throw asRedisError(error, this.address);
+    }
+  }
+
   primaries(): readonly Redis[] {
     return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
   }
@@ -261,6 +294,7 @@ class Link implements RedisLink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#unanswered[Symbol.dispose]();
     this.#client.disconnect();
   }
 
@@ -278,7 +312,12 @@ class Link implements RedisLink {
 
   #send(name: string, ...args: readonly Argument[]): Promise<unknown> {
     this.#cork();
-    return this.#client.callBuffer(name, ...args);
+    return this.#sendTo(this.#client, name, args);
+  }
+
+  #sendTo(client: Redis | Cluster, name: string, args: readonly Argument[]): Promise<unknown> {
+    const command = new Untimed(name, [...args], { replyEncoding: null });
+    return this.#unanswered.wait(bytesOf(args), () => client.sendCommand(command) as Promise<unknown>);
   }
 
   /** What is sent in one turn of the event loop is one write a server: a write costs more than the script that it carries. */

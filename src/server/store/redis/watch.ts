@@ -145,13 +145,12 @@ export class RedisWatch implements Disposable {
 }
 
 async function lookAt(link: RedisLink): Promise<readonly Seen[]> {
-  return Promise.all(link.primaries().map((server) => lookAtOne(server, link.address)));
+  return Promise.all(link.primaries().map((server) => lookAtOne(link, server)));
 }
 
-async function lookAtOne(server: Redis, address: string): Promise<Seen> {
-  const text = await server.info().catch((cause: unknown) => {
-    throw asRedisError(cause, address);
-  });
+async function lookAtOne(link: RedisLink, server: Redis): Promise<Seen> {
+  const { address } = link;
+  const text = String(await link.ask(server, 'info'));
   const info = new Map(text.split('\r\n').map((line) => [line.slice(0, line.indexOf(':')), afterColon(line)]));
   const unfit = (detail: string): ImgoError => new ImgoError('redis_unfit', { address, detail });
   const version = info.get('redis_version') ?? '0';
