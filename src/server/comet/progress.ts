@@ -1,17 +1,29 @@
-// Tells logic how far sessions are: at once when a session has not reported for a while (`--wait` answers quickly), else
-// with the next round, so that no session reports more than five times a second. Drains of native sessions, which
-// acknowledge by themselves, only move positions and go in a slow round. A failed report is repeated.
+// Tells logic how far sessions are, many in one call: a session that has not reported for a while with the next call
+// (`--wait` answers quickly), the others when their time has come again. A call follows another after a few milliseconds at
+// the earliest, so that a comet on its own tells at once and a busy one tells of many at a time: each call costs both sides a
+// wakeup and two writes, each report logic and Redis a script. A failed report is repeated.
 
 import { compareIds, isZeroId, maxId, ZERO_ID } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
-import type { LogicService } from '../rpc/services.js';
+import type { LogicService, ProgressReport } from '../rpc/services.js';
 import type { Counters } from './counters.js';
 import type { Session } from './session.js';
 
-const ROUND_MS = 200;
-const SLOW_ROUND_MS = 1_000;
+/** Between two calls at least. */
+const GATHER_MS = 20;
+/**
+ * Between two reports of a session. What a native client has acknowledged it says itself when it comes back; where a legacy
+ * one is to go on nobody else knows: what was not reported when a comet dies it gets twice.
+ */
+const NATIVE_MS = 1_000;
+const LEGACY_MS = 200;
+/** Sessions that wait for their time do so in slots, of which there are as many as the longest wait needs. */
+const SLOT_MS = 50;
+const SLOTS = NATIVE_MS / SLOT_MS + 1;
+const REPORTS_PER_CALL = 256;
+const REPEAT_MS = 1_000;
 
-const Due = { TAKEN: 1, DRAINED: 2 } as const;
+const Due = { SOON: 1, LATER: 2 } as const;
 
 /** Reports of one comet. */
 export class ProgressReporter {
@@ -21,11 +33,14 @@ export class ProgressReporter {
   readonly #sessions: () => Iterable<Session>;
   /** A report failed. */
   #repeat = false;
-  #now: Session[] = [];
-  #round: Session[] = [];
-  #slow: Session[] = [];
-  #roundTimer: Timer | undefined;
-  #slowTimer: Timer | undefined;
+  #soon: Session[] = [];
+  #calling = false;
+  /** Monotonic ms of the last call. */
+  #calledAt = Number.NEGATIVE_INFINITY;
+  /** The first is the next. */
+  #slots: Session[][] = Array.from({ length: SLOTS }, () => []);
+  #waiting = 0;
+  #turning: Timer | undefined;
 
   /** `sessions`: all that are open. */
   constructor(
@@ -42,75 +57,100 @@ export class ProgressReporter {
 
   /** The client took more of its log (`taken`). */
   taken(session: Session): void {
-    if ((session.reportDue & Due.TAKEN) !== 0) return;
-    session.reportDue |= Due.TAKEN;
-    if (this.#clock.monotonic() - session.reportedAt >= ROUND_MS) {
-      if (this.#now.push(session) === 1) this.#clock.soon(() => this.#reportNow());
-      return;
-    }
-    this.#round.push(session);
-    this.#roundTimer ??= this.#clock.after(ROUND_MS, () => this.#reportRound());
+    if ((session.reportDue & Due.SOON) !== 0) return;
+    const left = session.reportedAt + everyMs(session) - this.#clock.monotonic();
+    if (left > 0) this.#later(session, left);
+    else this.#next(session);
   }
 
-  /** The kernel took more of a native session's log. */
+  /** The kernel took more of a native session's log, which it will acknowledge by itself. */
   drained(session: Session): void {
-    if ((session.reportDue & Due.DRAINED) !== 0) return;
-    session.reportDue |= Due.DRAINED;
-    this.#slow.push(session);
-    this.#slowTimer ??= this.#clock.after(SLOW_ROUND_MS, () => this.#reportSlow());
+    if (session.reportDue === 0) this.#later(session, NATIVE_MS);
   }
 
   /** What this session has not reported yet, before it closes. */
   last(session: Session): void {
-    this.#report(session);
+    const report = this.#reportOf(session);
+    if (report !== undefined) this.#tell([report]);
   }
 
-  #reportNow(): void {
-    const sessions = this.#now;
-    this.#now = [];
-    for (const session of sessions) this.#finish(session, Due.TAKEN);
+  #later(session: Session, ms: number): void {
+    if ((session.reportDue & Due.LATER) !== 0) return;
+    session.reportDue |= Due.LATER;
+    this.#slots[Math.min(Math.floor(ms / SLOT_MS), SLOTS - 1)]?.push(session);
+    this.#waiting++;
+    this.#turning ??= this.#clock.after(SLOT_MS, () => this.#turn());
   }
 
-  #reportRound(): void {
-    const sessions = this.#round;
-    this.#round = [];
-    this.#roundTimer = undefined;
-    for (const session of sessions) this.#finish(session, Due.TAKEN);
+  #turn(): void {
+    const [due = []] = this.#slots.splice(0, 1);
+    this.#slots.push([]);
+    this.#waiting -= due.length;
+    this.#turning = this.#waiting > 0 ? this.#clock.after(SLOT_MS, () => this.#turn()) : undefined;
+    const now = this.#clock.monotonic();
+    for (const session of due) {
+      session.reportDue &= ~Due.LATER;
+      if ((session.reportDue & Due.SOON) !== 0) continue;
+      // It may have reported while it waited.
+      const left = session.reportedAt + everyMs(session) - now;
+      if (left > SLOT_MS) this.#later(session, left);
+      else this.#next(session);
+    }
   }
 
-  #reportSlow(): void {
-    const sessions = this.#slow;
-    this.#slow = [];
-    this.#slowTimer = undefined;
-    for (const session of sessions) this.#finish(session, Due.DRAINED);
-    if (this.#repeat) this.#repeatAll();
+  #next(session: Session): void {
+    session.reportDue |= Due.SOON;
+    this.#soon.push(session);
+    if (this.#calling) return;
+    this.#calling = true;
+    const left = this.#calledAt + GATHER_MS - this.#clock.monotonic();
+    if (left > 0) this.#clock.after(left, () => this.#call());
+    else this.#clock.soon(() => this.#call());
   }
 
-  #finish(session: Session, due: number): void {
-    session.reportDue &= ~due;
-    if (!session.closed) this.#report(session);
+  #call(): void {
+    const sessions = this.#soon;
+    this.#soon = [];
+    this.#calling = false;
+    this.#calledAt = this.#clock.monotonic();
+    let reports: ProgressReport[] = [];
+    for (const session of sessions) {
+      session.reportDue &= ~Due.SOON;
+      const report = session.closed ? undefined : this.#reportOf(session);
+      if (report === undefined) continue;
+      reports.push(report);
+      if (reports.length < REPORTS_PER_CALL) continue;
+      this.#tell(reports);
+      reports = [];
+    }
+    if (reports.length > 0) this.#tell(reports);
   }
 
-  #report(session: Session): void {
+  #reportOf(session: Session): ProgressReport | undefined {
     const { handle, taken, reportedTaken, drainedTo, reportedDrained } = session;
-    if (handle === undefined) return;
+    if (handle === undefined) return undefined;
     const acknowledge = compareIds(taken, reportedTaken) > 0;
-    if (!acknowledge && compareIds(drainedTo, reportedDrained) <= 0) return;
+    if (!acknowledge && compareIds(drainedTo, reportedDrained) <= 0) return undefined;
+    const upTo = acknowledge ? taken : drainedTo;
     if (acknowledge) session.reportedTaken = taken;
-    session.reportedDrained = maxId(acknowledge ? taken : drainedTo, reportedDrained);
+    session.reportedDrained = maxId(upTo, reportedDrained);
     session.reportedAt = this.#clock.monotonic();
-    const told = this.#logic.progress(handle, acknowledge ? taken : drainedTo, acknowledge);
-    told.then(undefined, this.#onFailure);
+    return { handle, upTo, acknowledge };
+  }
+
+  #tell(reports: readonly ProgressReport[]): void {
+    this.#logic.progress(reports).then(undefined, this.#onFailure);
   }
 
   /**
-   * A report is idempotent: after a failure every session reports once more with the next slow round, so that nothing has
-   * to be remembered for the many that succeed.
+   * A report is idempotent: after a failure every session reports once more, so that nothing has to be remembered for the
+   * many that succeed.
    */
   readonly #onFailure = (): void => {
     this.#counters.count('failed_progress');
+    if (this.#repeat) return;
     this.#repeat = true;
-    this.#slowTimer ??= this.#clock.after(SLOW_ROUND_MS, () => this.#reportSlow());
+    this.#clock.after(REPEAT_MS, () => this.#repeatAll());
   };
 
   #repeatAll(): void {
@@ -122,4 +162,8 @@ export class ProgressReporter {
       else if (!isZeroId(session.drainedTo)) this.drained(session);
     }
   }
+}
+
+function everyMs({ dialect }: Session): number {
+  return dialect === 'native' ? NATIVE_MS : LEGACY_MS;
 }

@@ -53,9 +53,10 @@ export function gateFor(parts: GateParts, node: NodeId): LinkHandler {
 }
 
 function sealedLogic({ logic, key, statedIdentities }: GateParts, node: NodeId): LogicService {
+  const isOurs = (handle: SealedHandle): boolean =>
+    handle.comet === node && key.isSealed(sealedText(handle), handle.seal);
   const check = (handle: SealedHandle): void => {
-    own(node, handle.comet);
-    if (!key.isSealed(sealedText(handle), handle.seal)) throw notYours('this session');
+    if (!isOurs(handle)) throw notYours('this session');
   };
   const checkLog = (log: LogName, handle: SealedHandle | undefined): void => {
     if (!log.startsWith('user:')) return;
@@ -74,9 +75,10 @@ function sealedLogic({ logic, key, statedIdentities }: GateParts, node: NodeId):
       checkLog(log, handle);
       return logic.read(log, after, limit);
     },
-    async progress(handle, upTo, acknowledge) {
-      check(handle);
-      await logic.progress(handle, upTo, acknowledge);
+    async progress(reports) {
+      const genuine = reports.filter(({ handle }) => isOurs(handle));
+      await logic.progress(genuine);
+      if (genuine.length < reports.length) throw notYours('this session');
     },
     async close(handle, sentTo, clean) {
       check(handle);

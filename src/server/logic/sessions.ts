@@ -27,6 +27,7 @@ import type {
   LogicService,
   OpenReply,
   OpenRequest,
+  ProgressReport,
   SessionClaim,
   SessionHandle,
 } from '../rpc/services.js';
@@ -171,11 +172,14 @@ class LogicSessions implements Logic {
     return traces?.any === true ? read.then((result) => withMarks(traces, log, after, result)) : read;
   }
 
-  async progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void> {
-    if (handle.user === undefined) return;
-    const written = this.#parts.buckets.progress(handle, upTo, acknowledge);
-    if (acknowledge) this.deliveries.confirmed(handle.user, handle.session, upTo);
-    await written;
+  async progress(reports: readonly ProgressReport[]): Promise<void> {
+    const written: Promise<void>[] = [];
+    for (const { handle, upTo, acknowledge } of reports) {
+      if (handle.user === undefined) continue;
+      written.push(this.#parts.buckets.progress(handle, upTo, acknowledge));
+      if (acknowledge) this.deliveries.confirmed(handle.user, handle.session, upTo);
+    }
+    await Promise.all(written);
   }
 
   async close(handle: SessionHandle, sentTo: MessageId, clean: boolean): Promise<void> {

@@ -70,6 +70,14 @@ export interface OpenReply {
   readonly refusedRooms: readonly { readonly room: RoomId; readonly code: string }[];
 }
 
+/** How far a session is in its user's log. */
+export interface ProgressReport {
+  readonly handle: SessionHandle;
+  readonly upTo: MessageId;
+  /** The client took it (native ACK, legacy drain); else only the position moves. */
+  readonly acknowledge: boolean;
+}
+
 /** logic, for comets. */
 export interface LogicService {
   /**
@@ -83,8 +91,8 @@ export interface LogicService {
   callOff?(request: OpenRequest): void;
   /** A session's own user log (then `handle` is the session's), or a topic that this comet serves. */
   read(log: LogName, after: MessageId, limit: ReadLimit, handle?: SessionHandle): Promise<ReadResult>;
-  /** Batched by the comet. `acknowledge`: the client took it (native ACK, legacy drain); else only the position moves. */
-  progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void>;
+  /** How far sessions are. Each report counts for itself; rejects when any failed: all may be repeated. */
+  progress(reports: readonly ProgressReport[]): Promise<void>;
   close(handle: SessionHandle, sentTo: MessageId, clean: boolean): Promise<void>;
   /** May this session join? @throws ImgoError room_refused, invalid_room */
   authorizeJoin(handle: SessionHandle, room: RoomId): Promise<void>;

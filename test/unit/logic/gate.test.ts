@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ImgoError } from '../../../src/protocol/errors.js';
-import type { LogName, NodeId, RoomId } from '../../../src/protocol/ids.js';
+import type { DeviceId, LogName, NodeId, RoomId, UserId } from '../../../src/protocol/ids.js';
 import { ZERO_ID } from '../../../src/protocol/ids.js';
 import { systemClock } from '../../../src/server/clock.js';
 import { gateFor } from '../../../src/server/logic/gate.js';
@@ -51,6 +51,8 @@ const request = (more: Partial<OpenRequest> = {}): OpenRequest => ({
 const open = async (ask: LinkHandler, more: Partial<OpenRequest> = {}) =>
   (await ask('logic.open', [request(more)])) as OpenReply;
 
+const report = (handle: unknown) => ({ handle, upTo: { epoch: 1, n: 1 }, acknowledge: true });
+
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
     () => 'done',
@@ -63,7 +65,7 @@ test('a handle that an open returned works, under a later incarnation and number
   const later = { ...handle, incarnation: 9, seq: 9 };
   expect(await codeOf(ask('logic.read', ['user:7', ZERO_ID, LIMIT, handle]))).toBe('done');
   expect(await codeOf(ask('logic.reregister', [[later]]))).toBe('done');
-  expect(await codeOf(ask('logic.progress', [later, ZERO_ID, true]))).toBe('done');
+  expect(await codeOf(ask('logic.progress', [[report(later)]]))).toBe('done');
   expect(await codeOf(ask('logic.close', [later, ZERO_ID, true]))).toBe('done');
 });
 
@@ -80,16 +82,30 @@ test('a handle that was changed, made up, or is of another comet does not', asyn
   ];
   for (const one of changed) {
     for (const [method, ...rest] of [
-      ['logic.progress', ZERO_ID, true],
       ['logic.close', ZERO_ID, true],
       ['logic.authorizeJoin', 'r' as RoomId],
     ] as const) {
       expect(await codeOf(ask(method, [one, ...rest])), method).toBe('link_refused');
     }
     expect(await codeOf(ask('logic.reregister', [[handle, one]]))).toBe('link_refused');
+    expect(await codeOf(ask('logic.progress', [[report(one)]]))).toBe('link_refused');
     expect(await codeOf(ask('logic.read', ['user:7', ZERO_ID, LIMIT, one]))).toBe('link_refused');
   }
   expect(await codeOf(gate('c2' as NodeId)('logic.close', [handle, ZERO_ID, true]))).toBe('link_refused');
+});
+
+test('of reports together those count that are this comet’s, and the others are told', async () => {
+  const ask = gate();
+  const { handle } = await open(ask, { device: 'phone' as DeviceId });
+  const base = setup.http.addresses().http;
+  await call(`${base}/v1/push`, 'POST', '{"to":{"user":"7"},"message":1}');
+  const [before] = await setup.buckets.devices('7' as UserId);
+  const head = (await setup.buckets.log('user:7' as LogName))?.head ?? ZERO_ID;
+  const reports = [report({ ...handle, session: 's_other' }), { ...report(handle), upTo: head }];
+  expect(await codeOf(ask('logic.progress', [reports]))).toBe('link_refused');
+  const [after] = await setup.buckets.devices('7' as UserId);
+  expect(before?.cursor).not.toEqual(head);
+  expect(after?.cursor).toEqual(head);
 });
 
 test('no log of a user is read without a session of that user', async () => {

@@ -25,10 +25,10 @@ const RETRY_MAX_MS = 1_000;
 /** What fails for so long is told to callers at once. Milliseconds. */
 const TROUBLE_MS = 2_000;
 /**
- * What a push waits for others at most. A request costs broker, logic and job a tenth of a millisecond each, whether it carries
- * one push or five.
+ * From one round of requests to the next, at least: what comes alone goes at once, what comes fast goes together. A request
+ * costs broker, logic and job a tenth of a millisecond each, whether it carries one push or five.
  */
-const LINGER_MS = 4;
+const ROUND_MS = 5;
 /** Between two looks at what is overdue, ms. */
 const LOOK_MS = 250;
 /** Of transactions, which there are none of. */
@@ -106,6 +106,8 @@ export class Producer {
   #recovering = false;
   #retryMs = RETRY_MIN_MS;
   #pumping = false;
+  /** Monotonic ms of the last round of requests. */
+  #sentAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
   /** Why the last try failed, and since when nothing worked. */
   #trouble: { readonly cause: unknown; readonly since: number } | undefined;
@@ -138,7 +140,7 @@ export class Producer {
     const lane = this.#lanes[partitionOf(bucketOf(record.log), this.#parts.partitions)] as Lane;
     lane.outbox.add(record, waiter);
     this.#ready.add(lane);
-    this.#pumpIn(LINGER_MS);
+    this.#pumpSoon();
   }
 
   /** Resolves when nothing waits any more, or after `deliveryMs`. */
@@ -158,17 +160,18 @@ export class Producer {
     this.#ready.clear();
   }
 
-  /** In so many ms, or when it was going to anyway. */
-  #pumpIn(ms: number): void {
-    if (this.#pumping) return;
+  /** What arrives meanwhile shares the requests. */
+  #pumpSoon(): void {
+    if (this.#pumping || this.#ready.size === 0) return;
     this.#pumping = true;
+    const { clock } = this.#parts;
     const pump = (): void => {
       this.#pumping = false;
       this.#pump();
     };
-    // What arrives meanwhile shares the request.
-    if (ms > 0) this.#parts.clock.after(ms, pump);
-    else this.#parts.clock.soon(pump);
+    const left = this.#sentAt + ROUND_MS - clock.monotonic();
+    if (left > 0) clock.after(left, pump);
+    else clock.soon(pump);
   }
 
   /** One request for each leader that none is on its way to. */
@@ -202,6 +205,7 @@ export class Producer {
       else lanes.push(lane);
       sizes.set(leader, size + lane.batch.bytes.length);
     }
+    if (requests.size > 0) this.#sentAt = this.#parts.clock.monotonic();
     for (const [leader, lanes] of requests) void this.#request(leader, lanes);
     if (leaderless.length > 0) this.#recover(leaderless, new Error('a partition has no leader'));
   }
@@ -265,7 +269,7 @@ export class Producer {
         lane.sending = false;
         if (lane.batch === undefined && lane.outbox.empty) this.#ready.delete(lane);
       }
-      this.#pumpIn(0);
+      this.#pumpSoon();
     }
   }
 
@@ -336,12 +340,16 @@ export class Producer {
   /** Who waited too long: refused if nothing of it can have been appended. */
   #expire(): void {
     const before = this.#parts.clock.monotonic() - this.#parts.deliveryMs;
+    const late = () => this.#parts.client.error(this.#trouble?.cause ?? new Error('no answer in time'));
     for (const lane of this.#ready) {
-      const late = this.#parts.client.error(this.#trouble?.cause ?? new Error('no answer in time'));
-      for (const { failed } of lane.outbox.overdue(before)) failed(late);
+      const overdue = lane.outbox.overdue(before);
+      if (overdue.length > 0) {
+        const error = late();
+        for (const { failed } of overdue) failed(error);
+      }
       const { batch } = lane;
       if (batch !== undefined && batch.since < before) {
-        this.#giveUp(lane, batch.doubtful ? new ImgoError('outcome_unknown') : late);
+        this.#giveUp(lane, batch.doubtful ? new ImgoError('outcome_unknown') : late());
         this.#forget(batch.identity);
       }
       if (lane.batch === undefined && lane.outbox.empty && !lane.sending) this.#ready.delete(lane);
@@ -361,7 +369,7 @@ export class Producer {
       )
       .finally(() => {
         this.#identifying = false;
-        if (this.#identity !== undefined) this.#pumpIn(0);
+        if (this.#identity !== undefined) this.#pumpSoon();
       });
   }
 
@@ -399,7 +407,7 @@ export class Producer {
       .finally(() => {
         this.#recovering = false;
         if (this.#trouble !== undefined) this.#recover([], this.#trouble.cause);
-        this.#pumpIn(0);
+        this.#pumpSoon();
       });
   }
 }
