@@ -32,6 +32,8 @@ export interface OpenLimitCounters {
 interface Waiting extends OpenOrder {
   readonly begin: () => void;
   readonly drop: (error: ImgoError) => void;
+  /** It was called off, and only stands in the line still. */
+  calledOff: boolean;
 }
 
 const FIRST = 64;
@@ -58,6 +60,7 @@ export class OpenLimit {
   #looking = true;
   #underWay = 0;
   #waiting: Waiting[] = [];
+  readonly #byNonce = new Map<string, Waiting>();
   #next = 0;
   #waitingBytes = 0;
   /** What an open takes, ms. */
@@ -111,9 +114,11 @@ export class OpenLimit {
 
   /** Nobody waits for it any more: if it has not begun, it never does. */
   callOff(nonce: string): void {
-    const at = this.#waiting.findIndex((one, index) => index >= this.#next && one.nonce === nonce);
-    const [one] = at < 0 ? [] : this.#waiting.splice(at, 1);
-    if (one !== undefined) this.#drop(one);
+    const one = this.#byNonce.get(nonce);
+    if (one === undefined) return;
+    one.calledOff = true;
+    this.#left(one);
+    this.#drop(one);
   }
 
   #turn(order: OpenOrder): Promise<void> {
@@ -126,14 +131,19 @@ export class OpenLimit {
     }
     this.#waitingBytes += bytes;
     return new Promise<void>((begin, drop) => {
-      this.#waiting.push({ ...order, begin, drop });
+      const waiting = { ...order, begin, drop, calledOff: false };
+      this.#waiting.push(waiting);
+      if (order.nonce !== undefined) this.#byNonce.set(order.nonce, waiting);
     });
   }
 
   #ended(since: number, failed: boolean, allowedMs: number): void {
     const now = this.#clock.monotonic();
     const tookMs = now - since;
-    this.#takesMs += (tookMs - this.#takesMs) * (this.#takesMs === 0 ? 1 : WEIGHT);
+    // One that failed at once says nothing of how long one takes.
+    if (!failed || tookMs > this.#takesMs) {
+      this.#takesMs += (tookMs - this.#takesMs) * (this.#takesMs === 0 ? 1 : WEIGHT);
+    }
     if (!failed && tookMs <= allowedMs * SOON) {
       this.#most = Math.min(MOST, this.#most + (this.#looking ? 1 : 1 / this.#most));
     } else if ((failed || tookMs > allowedMs * LATE) && since > this.#narrowedAt) {
@@ -151,11 +161,12 @@ export class OpenLimit {
       const next = this.#waiting[this.#next];
       if (next === undefined) break;
       this.#next++;
+      if (next.calledOff) continue;
+      this.#left(next);
       // Where all take too long a few are tried all the same.
       const answeredAt = now + (this.#underWay < FEWEST ? 0 : this.#takesMs);
       if (next.until <= answeredAt || next.isGone?.() === true) this.#drop(next);
       else {
-        this.#waitingBytes -= next.bytes;
         this.#underWay++;
         next.begin();
       }
@@ -167,8 +178,12 @@ export class OpenLimit {
     }
   }
 
+  #left({ bytes, nonce }: Waiting): void {
+    this.#waitingBytes -= bytes;
+    if (nonce !== undefined) this.#byNonce.delete(nonce);
+  }
+
   #drop(one: Waiting): void {
-    this.#waitingBytes -= one.bytes;
     this.counters.dropped++;
     one.drop(this.#refusal());
   }

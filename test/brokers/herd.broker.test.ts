@@ -1,6 +1,5 @@
 // A comet dies and its clients come to another one at once, more than the store can let in within the time that each has: who cannot
 // be let in now is told when to come again before anything was done for them, and in the end everybody is back.
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Client, connect } from '../../src/client/index.js';
 import type { RoomId } from '../../src/protocol/ids.js';
@@ -13,7 +12,7 @@ const TOKENS_AT_ONCE = 50;
 /** To Redis: of opens, some 40 a second. */
 const BYTES_PER_SECOND = 120_000;
 /** What hangs: they are all there after half a minute. */
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 240_000;
 
 interface Nodes {
   readonly items: readonly {
@@ -62,7 +61,7 @@ test(
       tokens.push(...(await Promise.all(some)));
     }
     const open = new Set<number>();
-    const told = { busy: 0, other: 0 };
+    let toldToComeAgain = 0;
     const url = `tcp://${stage.servers.get('c1')?.addresses.tcp}`;
     proxy.narrow(BYTES_PER_SECOND);
     for (const [at, token] of tokens.entries()) {
@@ -71,23 +70,18 @@ test(
         message: () => undefined,
         closed: ({ code }: { readonly code: number | undefined }) => {
           open.delete(at);
-          if (code === 4009) told.busy++;
-          else told.other++;
+          if (code === 4009) toldToComeAgain++;
         },
       };
       clients.push(connect({ url, token, rooms: ['r' as RoomId] }, events));
     }
-    while (open.size < CLIENTS) {
-      await wait(1_000);
-      if (process.env['HERD_SAYS']) console.log(new Date().toISOString(), open.size, told);
-    }
+    await expect.poll(() => open.size, { timeout: PATIENCE_MS, interval: 1_000 }).toBe(CLIENTS);
     const { items } = (await (await fetch(`${stage.servers.get('l1')?.addresses.http}/v1/nodes`)).json()) as Nodes;
     const reasons = items.find(({ node }) => node === 'c1')?.comet?.reasons ?? {};
-    if (process.env['HERD_SAYS']) console.log(reasons, told);
-    expect(told.busy).toBeGreaterThan(0);
+    expect(toldToComeAgain).toBeGreaterThan(0);
     // What was begun was mostly answered; the rest was refused, or dropped, before anything was done.
     expect(reasons['refused_open']).toBeGreaterThan(0);
     expect((reasons['failed_open'] ?? 0) + (reasons['closed_handshake_timeout'] ?? 0)).toBeLessThan(CLIENTS / 2);
   },
-  PATIENCE_MS,
+  2 * PATIENCE_MS,
 );

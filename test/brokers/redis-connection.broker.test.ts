@@ -114,6 +114,15 @@ describe('while it runs', () => {
     await vi.waitFor(async () => expect(await ping(link)).toBe('PONG'), 30_000);
   });
 
+  test('answers that lay here while this process did not run are answers', async () => {
+    const link = await connect((await serve()).url);
+    const asked = Array.from({ length: 100 }, () => ping(link));
+    // What was asked goes out, and then nothing runs for twice as long as an answer is waited for.
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(['PONG']));
+  });
+
   test('what was under way when the connection broke fails, and is not sent again', async () => {
     const server = await serve();
     const proxy = stack.use(await FaultProxy.start({ target: server.process.port }));

@@ -44,6 +44,8 @@ describe('against one server with workers, of which one is killed', () => {
     expect(breaks.awayMs.p50).toBeGreaterThanOrEqual(250);
     expect(result.connections).toMatchObject({ target: 60, open: 60, failed: {} });
     expect([result.lost, result.duplicates, result.outOfOrder, breaks.lost]).toEqual([0, 0, 0, 0]);
+    // One process of the server is another one than at the beginning.
+    expect(result.server.bytesPerConnection).toBeNull();
     return { ...result, breaks };
   };
 

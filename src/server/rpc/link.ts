@@ -105,7 +105,9 @@ export class Link {
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#socket.on('error', () => this.#break('lost'));
     this.#socket.on('close', () => this.#break('lost'));
-    this.#ticker = this.#clock.every(Math.min(LOOK_MS, this.#silenceMs / 6), () => this.#look());
+    // What came while this process did not run is read first: it is neither silence nor too late.
+    const look = () => this.#clock.soon(() => this.#look());
+    this.#ticker = this.#clock.every(Math.min(LOOK_MS, this.#silenceMs / 6), look);
     this.#send(LinkKind.hello, 0, packBody({ version: LINK_VERSION, ...options.hello }));
   }
 
@@ -283,6 +285,7 @@ export class Link {
   }
 
   #look(): void {
+    if (this.#end !== undefined) return;
     const now = this.#clock.monotonic();
     if (now - this.#heardAt > this.#silenceMs) {
       this.#break('silent');

@@ -123,7 +123,7 @@ export class Logics {
     try {
       // A logic that is slow is not helped by another one that does the same for nobody.
       const withinMs = Math.min(request.withinMs ?? CALL_MS, CALL_MS);
-      const reply = await this.#call('logic.open', [whole], Math.max(withinMs, ATTEMPT_MS), withinMs);
+      const reply = await this.#call('logic.open', [whole], withinMs, withinMs);
       return reply as Awaited<ReturnType<LogicService['open']>>;
     } catch (error) {
       // A logic that could not do all of it, because its store did not answer, may have registered it all the same.
