@@ -121,6 +121,7 @@ async function startComet() {
     async read(log, after) {
       return { items: [], head: heads.get(log) ?? ZERO_ID, readTo: after };
     },
+    async report() {},
     async progress() {},
     async close() {},
     async authorizeJoin() {},

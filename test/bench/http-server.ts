@@ -66,7 +66,7 @@ async function imgo(): Promise<number> {
   const comet = {
     async notify(notifications) {
       const last = notifications.at(-1);
-      if (last !== undefined) void logic.progress([{ handle: session.handle, upTo: last.id, acknowledge: true }]);
+      if (last !== undefined) void logic.report([{ handle: session.handle, upTo: last.id, acknowledge: true }]);
     },
     async disconnect() {
       return 0;

@@ -24,6 +24,8 @@ export async function printFreshTrace(api: Api, name: MessageName, waitMs: numbe
     await wait(POLL_MS);
     trace = await load(api, name);
   }
+  // Nodes answer one after the other: one that was asked early has noted more by now, of what came before the end.
+  if (isSettled(trace)) trace = await load(api, name);
   await show(trace, output);
 }
 

@@ -3,6 +3,7 @@
 // the earliest, so that a comet on its own tells at once and a busy one tells of many at a time: each call costs both sides a
 // wakeup and two writes, each report logic and Redis a script. A failed report is repeated.
 
+import { asImgoError } from '../../protocol/errors.js';
 import { compareIds, isZeroId, maxId, ZERO_ID } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
 import type { LogicService, ProgressReport } from '../rpc/services.js';
@@ -27,7 +28,7 @@ const Due = { SOON: 1, LATER: 2 } as const;
 
 /** Reports of one comet. */
 export class ProgressReporter {
-  readonly #logic: Pick<LogicService, 'progress'>;
+  readonly #logic: Pick<LogicService, 'report' | 'progress'>;
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #sessions: () => Iterable<Session>;
@@ -44,7 +45,7 @@ export class ProgressReporter {
 
   /** `sessions`: all that are open. */
   constructor(
-    logic: Pick<LogicService, 'progress'>,
+    logic: Pick<LogicService, 'report' | 'progress'>,
     clock: Clock,
     counters: Counters,
     sessions: () => Iterable<Session>,
@@ -139,7 +140,16 @@ export class ProgressReporter {
   }
 
   #tell(reports: readonly ProgressReport[]): void {
-    this.#logic.progress(reports).then(undefined, this.#onFailure);
+    this.#logic
+      .report(reports)
+      .catch((error: unknown) => this.#tellEach(reports, error))
+      .then(undefined, this.#onFailure);
+  }
+
+  /** A logic of an earlier version knows no calls of several reports, and says so as if it were a defect. */
+  async #tellEach(reports: readonly ProgressReport[], error: unknown): Promise<void> {
+    if (asImgoError(error).code !== 'internal') throw error;
+    await Promise.all(reports.map(({ handle, upTo, acknowledge }) => this.#logic.progress(handle, upTo, acknowledge)));
   }
 
   /**

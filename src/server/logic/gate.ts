@@ -75,10 +75,14 @@ function sealedLogic({ logic, key, statedIdentities }: GateParts, node: NodeId):
       checkLog(log, handle);
       return logic.read(log, after, limit);
     },
-    async progress(reports) {
+    async report(reports) {
       const genuine = reports.filter(({ handle }) => isOurs(handle));
-      await logic.progress(genuine);
+      await logic.report(genuine);
       if (genuine.length < reports.length) throw notYours('this session');
+    },
+    async progress(handle, upTo, acknowledge) {
+      check(handle);
+      await logic.progress(handle, upTo, acknowledge);
     },
     async close(handle, sentTo, clean) {
       check(handle);

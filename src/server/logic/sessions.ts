@@ -172,7 +172,11 @@ class LogicSessions implements Logic {
     return traces?.any === true ? read.then((result) => withMarks(traces, log, after, result)) : read;
   }
 
-  async progress(reports: readonly ProgressReport[]): Promise<void> {
+  progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void> {
+    return this.report([{ handle, upTo, acknowledge }]);
+  }
+
+  async report(reports: readonly ProgressReport[]): Promise<void> {
     const written: Promise<void>[] = [];
     for (const { handle, upTo, acknowledge } of reports) {
       if (handle.user === undefined) continue;

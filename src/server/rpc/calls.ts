@@ -11,6 +11,7 @@ export const SERVICE_CALLS = {
   logic: [
     'open',
     'read',
+    'report',
     'progress',
     'close',
     'authorizeJoin',

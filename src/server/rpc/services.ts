@@ -92,7 +92,9 @@ export interface LogicService {
   /** A session's own user log (then `handle` is the session's), or a topic that this comet serves. */
   read(log: LogName, after: MessageId, limit: ReadLimit, handle?: SessionHandle): Promise<ReadResult>;
   /** How far sessions are. Each report counts for itself; rejects when any failed: all may be repeated. */
-  progress(reports: readonly ProgressReport[]): Promise<void>;
+  report(reports: readonly ProgressReport[]): Promise<void>;
+  /** One report: as comets of an earlier version give them, and as its logics take them. */
+  progress(handle: SessionHandle, upTo: MessageId, acknowledge: boolean): Promise<void>;
   close(handle: SessionHandle, sentTo: MessageId, clean: boolean): Promise<void>;
   /** May this session join? @throws ImgoError room_refused, invalid_room */
   authorizeJoin(handle: SessionHandle, room: RoomId): Promise<void>;

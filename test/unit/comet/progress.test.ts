@@ -1,6 +1,7 @@
 // How far sessions are: told soon, together, and not too often; what could not be told is told again.
 import { beforeEach, expect, test } from 'vitest';
 import type { Dialect } from '../../../src/protocol/dialect.js';
+import { ImgoError } from '../../../src/protocol/errors.js';
 import { type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { Counters } from '../../../src/server/comet/counters.js';
 import { ProgressReporter } from '../../../src/server/comet/progress.js';
@@ -17,6 +18,7 @@ let clock: HandClock;
 let counters: Counters;
 let calls: (readonly ProgressReport[])[];
 let failing: boolean;
+let older: boolean;
 let sessions: Reported[];
 let reporter: ProgressReporter;
 
@@ -25,13 +27,17 @@ beforeEach(() => {
   clock.time = 10_000;
   counters = new Counters();
   calls = [];
-  failing = false;
+  failing = older = false;
   sessions = [];
-  const progress = async (reports: readonly ProgressReport[]) => {
+  const report = async (reports: readonly ProgressReport[]) => {
+    if (older) throw new ImgoError('internal', { detail: 'logic.report is not offered here' });
     calls.push(reports);
-    if (failing) throw new Error('away');
+    if (failing) throw new ImgoError('node_unreachable', { node: 'logic' });
   };
-  reporter = new ProgressReporter({ progress }, clock, counters, () => sessions as unknown as Session[]);
+  const progress = async (handle: ProgressReport['handle'], upTo: MessageId, acknowledge: boolean) => {
+    calls.push([{ handle, upTo, acknowledge }]);
+  };
+  reporter = new ProgressReporter({ report, progress }, clock, counters, () => sessions as unknown as Session[]);
 });
 
 const id = (n: number): MessageId => ({ epoch: 1, n });
@@ -135,4 +141,16 @@ test('after a failure all that are open are told of again, a bounded number in a
   expect(new Set(told().map((one) => (one as string[])[0])).size).toBe(1_000);
   expect(Math.max(...calls.map((reports) => reports.length))).toBeLessThan(1_000);
   expect(clock.idle).toBe(true);
+});
+
+test('a logic of an earlier version is told of each by itself', async () => {
+  older = true;
+  take(open(), 1);
+  take(open(), 2);
+  await clock.rest();
+  expect(told()).toEqual([
+    ['s0', 1, true],
+    ['s1', 2, true],
+  ]);
+  expect(counters.reasons['failed_progress']).toBeUndefined();
 });

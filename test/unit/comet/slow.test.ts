@@ -1,6 +1,7 @@
 // Slow clients, lost leases and lost notifications: a stalled session costs one pending write and nobody else anything; a
 // comet without its lease writes nothing; what was missed is read.
 import { expect, test } from 'vitest';
+import { ImgoError } from '../../../src/protocol/errors.js';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { compareIds, type LogName, type SessionId, type UserId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { NATIVE_VER } from '../../../src/protocol/native.js';
@@ -133,11 +134,12 @@ test('a resync registers every session again with a router that forgot them', as
 
 test('a position that logic could not be told is told again', async () => {
   let failures = 0;
+  const away = new ImgoError('node_unreachable', { node: 'logic' });
   const server = await start({
     between: (logic) =>
       new Proxy(logic, {
         get: (target, name) => {
-          if (name === 'progress' && failures++ === 0) return async () => Promise.reject(new Error('away'));
+          if (name === 'report' && failures++ === 0) return async () => Promise.reject(away);
           const value = Reflect.get(target, name);
           return typeof value === 'function' ? value.bind(target) : value;
         },

@@ -65,7 +65,8 @@ test('a handle that an open returned works, under a later incarnation and number
   const later = { ...handle, incarnation: 9, seq: 9 };
   expect(await codeOf(ask('logic.read', ['user:7', ZERO_ID, LIMIT, handle]))).toBe('done');
   expect(await codeOf(ask('logic.reregister', [[later]]))).toBe('done');
-  expect(await codeOf(ask('logic.progress', [[report(later)]]))).toBe('done');
+  expect(await codeOf(ask('logic.report', [[report(later)]]))).toBe('done');
+  expect(await codeOf(ask('logic.progress', [later, ZERO_ID, true]))).toBe('done');
   expect(await codeOf(ask('logic.close', [later, ZERO_ID, true]))).toBe('done');
 });
 
@@ -82,13 +83,14 @@ test('a handle that was changed, made up, or is of another comet does not', asyn
   ];
   for (const one of changed) {
     for (const [method, ...rest] of [
+      ['logic.progress', ZERO_ID, true],
       ['logic.close', ZERO_ID, true],
       ['logic.authorizeJoin', 'r' as RoomId],
     ] as const) {
       expect(await codeOf(ask(method, [one, ...rest])), method).toBe('link_refused');
     }
     expect(await codeOf(ask('logic.reregister', [[handle, one]]))).toBe('link_refused');
-    expect(await codeOf(ask('logic.progress', [[report(one)]]))).toBe('link_refused');
+    expect(await codeOf(ask('logic.report', [[report(one)]]))).toBe('link_refused');
     expect(await codeOf(ask('logic.read', ['user:7', ZERO_ID, LIMIT, one]))).toBe('link_refused');
   }
   expect(await codeOf(gate('c2' as NodeId)('logic.close', [handle, ZERO_ID, true]))).toBe('link_refused');
@@ -102,7 +104,7 @@ test('of reports together those count that are this comet’s, and the others ar
   const [before] = await setup.buckets.devices('7' as UserId);
   const head = (await setup.buckets.log('user:7' as LogName))?.head ?? ZERO_ID;
   const reports = [report({ ...handle, session: 's_other' }), { ...report(handle), upTo: head }];
-  expect(await codeOf(ask('logic.progress', [reports]))).toBe('link_refused');
+  expect(await codeOf(ask('logic.report', [reports]))).toBe('link_refused');
   const [after] = await setup.buckets.devices('7' as UserId);
   expect(before?.cursor).not.toEqual(head);
   expect(after?.cursor).toEqual(head);

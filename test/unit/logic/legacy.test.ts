@@ -149,7 +149,7 @@ describe("imgo's API", () => {
       for (let index = 0; index < 3; index++) await post('/1/push?uid=1', `{"n":${index}}`);
       const { handle } = await setup.open(token, { dialect: 'imgo' });
       const log = await setup.buckets.log('user:1' as never);
-      await setup.logic.progress([
+      await setup.logic.report([
         { handle, upTo: { epoch: log?.head.epoch ?? 0, n: (log?.head.n ?? 0) - 1 }, acknowledge: true },
       ]);
       const { json } = await call(base, 'GET', `/1/msg/get?uid=1&token=${token}&mid=0`);

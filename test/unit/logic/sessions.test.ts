@@ -452,7 +452,7 @@ describe('?wait', () => {
     const waiting = pushTo({ user: 'u' }, '?wait=30s');
     await until(() => setup.comet.notified.length > 0);
     const id = setup.comet.notified[0]?.id as never;
-    for (const { handle } of sessions) await setup.logic.progress([{ handle, upTo: id, acknowledge: true }]);
+    for (const { handle } of sessions) await setup.logic.report([{ handle, upTo: id, acknowledge: true }]);
     expect((await waiting).json.delivery).toMatchObject({ online: 2, delivered: 2 });
   });
 
@@ -461,7 +461,7 @@ describe('?wait', () => {
     const { handle } = await setup.open(made.token);
     const waiting = pushTo({ user: 'u' }, '?wait=600ms');
     await until(() => setup.comet.notified.length > 0);
-    await setup.logic.progress([{ handle, upTo: setup.comet.notified[0]?.id as never, acknowledge: false }]);
+    await setup.logic.report([{ handle, upTo: setup.comet.notified[0]?.id as never, acknowledge: false }]);
     expect((await waiting).json.delivery).toMatchObject({ online: 1, delivered: 0 });
   });
 
@@ -471,7 +471,7 @@ describe('?wait', () => {
     const body = '{"to":{"user":"u"},"message":1,"idempotencyKey":"k"}';
     await call(base, 'POST', '/v1/push', body);
     await until(() => setup.comet.notified.length > 0);
-    await setup.logic.progress([{ handle, upTo: setup.comet.notified[0]?.id as never, acknowledge: true }]);
+    await setup.logic.report([{ handle, upTo: setup.comet.notified[0]?.id as never, acknowledge: true }]);
     const again = await call(base, 'POST', '/v1/push?wait=30s', body);
     expect(again.json.delivery).toMatchObject({ online: 1, delivered: 1 });
   });
@@ -500,7 +500,7 @@ describe('?wait', () => {
     const waiting = pushTo({ users: ['u', 'away'] }, '?wait=30s');
     await until(() => setup.comet.notified.some((note) => note.log === 'user:u'));
     const note = setup.comet.notified.find(({ log }) => log === 'user:u');
-    await setup.logic.progress([{ handle, upTo: note?.id as never, acknowledge: true }]);
+    await setup.logic.report([{ handle, upTo: note?.id as never, acknowledge: true }]);
     expect((await waiting).json.delivery).toMatchObject({ online: 1, delivered: 1 });
   });
 
