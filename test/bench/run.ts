@@ -2,6 +2,7 @@
 // Exits 99 when a bound is not kept.
 
 import { parseArgs } from 'node:util';
+import { apart } from './apart.js';
 import { codec } from './codec.js';
 import { fanout } from './fanout.js';
 import { http } from './http.js';
@@ -12,7 +13,7 @@ import { startup } from './startup.js';
 import { store } from './store.js';
 import { watch } from './watch.js';
 
-const BENCHES: readonly Bench[] = [codec, store, redis, http, fanout, sessions, watch, startup];
+const BENCHES: readonly Bench[] = [codec, store, redis, apart, http, fanout, sessions, watch, startup];
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string', multiple: true } },
