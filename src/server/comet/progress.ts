@@ -1,5 +1,6 @@
-// Tells logic how far sessions are: at once when a session has not reported for a while (`--wait` answers quickly), else
-// with the next round, so that no session reports more than five times a second. Drains of native sessions, which
+// Tells logic how far sessions are: soon when a session has not reported for a while (`--wait` answers quickly), else with
+// the next round, so that no session reports more than five times a second. Soon is at once, or together with those that
+// come within some milliseconds of the last ones: a report alone costs comet, logic and Redis a write and a read each. Drains of native sessions, which
 // acknowledge by themselves, only move positions and go in a slow round. A failed report is repeated.
 
 import { compareIds, isZeroId, maxId, ZERO_ID } from '../../protocol/ids.js';
@@ -9,6 +10,7 @@ import type { Counters } from './counters.js';
 import type { Session } from './session.js';
 
 const ROUND_MS = 200;
+const GATHER_MS = 20;
 const SLOW_ROUND_MS = 1_000;
 
 const Due = { TAKEN: 1, DRAINED: 2 } as const;
@@ -22,6 +24,8 @@ export class ProgressReporter {
   /** A report failed. */
   #repeat = false;
   #now: Session[] = [];
+  /** Monotonic ms: when those of `#now` were told last. */
+  #toldAt = Number.NEGATIVE_INFINITY;
   #round: Session[] = [];
   #slow: Session[] = [];
   #roundTimer: Timer | undefined;
@@ -44,8 +48,12 @@ export class ProgressReporter {
   taken(session: Session): void {
     if ((session.reportDue & Due.TAKEN) !== 0) return;
     session.reportDue |= Due.TAKEN;
-    if (this.#clock.monotonic() - session.reportedAt >= ROUND_MS) {
-      if (this.#now.push(session) === 1) this.#clock.soon(() => this.#reportNow());
+    const now = this.#clock.monotonic();
+    if (now - session.reportedAt >= ROUND_MS) {
+      if (this.#now.push(session) > 1) return;
+      const wait = this.#toldAt + GATHER_MS - now;
+      if (wait > 0) this.#clock.after(wait, () => this.#reportNow());
+      else this.#clock.soon(() => this.#reportNow());
       return;
     }
     this.#round.push(session);
@@ -68,6 +76,7 @@ export class ProgressReporter {
   #reportNow(): void {
     const sessions = this.#now;
     this.#now = [];
+    this.#toldAt = this.#clock.monotonic();
     for (const session of sessions) this.#finish(session, Due.TAKEN);
   }
 
