@@ -9,6 +9,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
 import { asRedisError, isFatal } from './failures.js';
+import { PackedCommand } from './packed-command.js';
 import type { Script } from './script.js';
 import { parseRedisUrl, type RedisTarget } from './url.js';
 
@@ -278,7 +279,7 @@ class Link implements RedisLink {
 
   #send(name: string, ...args: readonly Argument[]): Promise<unknown> {
     this.#cork();
-    return this.#client.callBuffer(name, ...args);
+    return this.#client.sendCommand(new PackedCommand(name, args)) as Promise<unknown>;
   }
 
   /** What is sent in one turn of the event loop is one write a server: a write costs more than the script that it carries. */
