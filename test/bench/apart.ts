@@ -5,6 +5,8 @@
 // The reference is what Node alone takes to read a chunk from a loopback socket and to write one, each time woken for it:
 // what a role does for a message that comes alone, as often as it must at least. A role that costs less than that has taken
 // several messages at once.
+//
+// BENCH_RATES=1000: that rate only, which is what a profile (BENCH_NODE_OPTIONS=--cpu-prof) should be of.
 
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -23,7 +25,7 @@ const run = promisify(execFile);
 const CLIENTS = 1_000;
 /** V8 takes as long to know the way of a message through three processes. Then the rates, messages a second. */
 const WARM_UP = { rate: 3_000, seconds: 25 };
-const RATES = [4_000, 1_000] as const;
+const RATES = (process.env['BENCH_RATES'] ?? '4000,1000').split(',').map(Number);
 const SECONDS = 20;
 const LOOK_MS = 100;
 /** Wakes with something to read and to write that a role cannot do without. */
