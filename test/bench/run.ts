@@ -2,6 +2,7 @@
 // Exits 99 when a bound is not kept.
 
 import { parseArgs } from 'node:util';
+import { apart } from './apart.js';
 import { codec } from './codec.js';
 import { fanout } from './fanout.js';
 import { http } from './http.js';
@@ -13,7 +14,7 @@ import { store } from './store.js';
 import { views } from './views.js';
 import { watch } from './watch.js';
 
-const BENCHES: readonly Bench[] = [codec, store, redis, http, fanout, sessions, watch, views, startup];
+const BENCHES: readonly Bench[] = [codec, store, redis, apart, http, fanout, sessions, watch, views, startup];
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string', multiple: true } },

@@ -42,6 +42,11 @@ export class BrokerProcess {
     return this.#child !== undefined;
   }
 
+  /** Undefined: it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   /** What it wrote since its first start, the last 200,000 characters. */
   log(): string {
     return this.#log;

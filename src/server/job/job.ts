@@ -58,7 +58,7 @@ export function createJob(options: JobOptions): Job {
     hub: options.hub,
     maxUnackedBytes: options.maxUnackedBytes ?? 16 * 1024 * 1024,
   });
-  const audience = new Audience({ buckets, registry, counters, traces });
+  const audience = new Audience({ buckets, registry, clock, counters, traces });
   /** Look-ups and sends of batches, one after the other, so that a comet hears of them in order. */
   let inOrder: Promise<unknown> = Promise.resolve();
 

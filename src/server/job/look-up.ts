@@ -1,19 +1,26 @@
 // Who is to be told: the comets that hold a session of a log's user, have members of a room, or any comet for `all`. Always
-// asked after apply: whoever registered before is found, whoever registers later reads the log. Comets are taken from the
-// registry each time, so one that joined a moment ago is known; one without a lease is left out: it writes nothing more.
+// asked after apply: whoever registered before is found, whoever registers later reads the log. One without a lease is left
+// out: it writes nothing more. For users the registry's answer serves for a moment: who holds a session stands beside the
+// session itself, with its incarnation, so that one that joined since is seen to be missing, and the registry asked again.
 
 import { type LogName, type ParsedLog, parseLogName, type RoomId, type UserId, ZERO_ID } from '../../protocol/ids.js';
+import type { Clock } from '../clock.js';
 import type { EphemeralRecord, RecordOutcome } from '../queue/queue.js';
 import type { NodeRecord, Registry } from '../router/registry.js';
 import type { Notification } from '../rpc/services.js';
 import type { Buckets, IdentifiedRecord, PushRecord, SessionRecord } from '../store/buckets.js';
+import { isUserLog } from '../store/retention.js';
 import type { JobCounters } from './counters.js';
 import { type Frame, Frames } from './notify.js';
 import type { JobTraces } from './traces.js';
 
+/** So old an answer of the registry may be where only sessions are looked for. A lease lasts for many times as long. */
+const KNOWN_MS = 200;
+
 export interface AudienceOptions {
   readonly buckets: Buckets;
   readonly registry: Registry;
+  readonly clock: Clock;
   readonly counters: JobCounters;
   readonly traces?: JobTraces | undefined;
 }
@@ -21,12 +28,16 @@ export interface AudienceOptions {
 export class Audience {
   readonly #buckets: Buckets;
   readonly #registry: Registry;
+  readonly #clock: Clock;
   readonly #counters: JobCounters;
   readonly #traces: JobTraces | undefined;
+  /** What the registry answered last, and when, monotonic ms. */
+  #known: { readonly at: number; readonly readers: Readers } | undefined;
 
   constructor(options: AudienceOptions) {
     this.#buckets = options.buckets;
     this.#registry = options.registry;
+    this.#clock = options.clock;
     this.#counters = options.counters;
     this.#traces = options.traces;
   }
@@ -42,7 +53,7 @@ export class Audience {
     const gone = records.filter((_record, index) => outcomes[index]?.kind === 'gone');
     const told = records.filter((_record, index) => isNews(outcomes[index]));
     if (told.length === 0 && gone.length === 0) return { frames: [], reread: [] };
-    const readers = await this.#readers([...told, ...gone]);
+    const readers = this.#knownReaders(records, outcomes) ?? (await this.#readers([...told, ...gone]));
     const frames = new Frames();
     for (const [index, record] of records.entries()) {
       const outcome = outcomes[index];
@@ -76,6 +87,22 @@ export class Audience {
     return frames.list;
   }
 
+  /** Without asking: when there are users' messages only, and every holder of a session is known. */
+  #knownReaders(records: readonly IdentifiedRecord[], outcomes: readonly RecordOutcome[]): Readers | undefined {
+    const known = this.#known;
+    if (known === undefined || this.#clock.monotonic() - known.at > KNOWN_MS) return undefined;
+    for (const [index, { log }] of records.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.kind === 'gone') return undefined;
+      if (!isNews(outcome)) continue;
+      if (!isUserLog(log)) return undefined;
+      for (const { comet, incarnation } of outcome.sessions) {
+        if (known.readers.comet(comet, incarnation) === undefined) return undefined;
+      }
+    }
+    return known.readers;
+  }
+
   async #readersOf(records: readonly IdentifiedRecord[], readers: Readers): Promise<readonly NodeRecord[]> {
     if (records.length === 0) return [];
     const sessions = await this.#sessions(records);
@@ -98,9 +125,12 @@ export class Audience {
       if (parsed?.kind === 'room') rooms.push(parsed.room);
       else others = true;
     }
+    const at = this.#clock.monotonic();
     const comets = others ? await this.#registry.comets() : [];
     const byRoom = rooms.length === 0 ? [] : await this.#registry.cometsOf(rooms);
-    return new Readers(comets, new Map(rooms.map((room, index) => [room, byRoom[index] ?? []])));
+    const readers = new Readers(comets, new Map(rooms.map((room, index) => [room, byRoom[index] ?? []])));
+    if (others) this.#known = { at, readers: rooms.length === 0 ? readers : new Readers(comets, new Map()) };
+    return readers;
   }
 
   async #sessions(

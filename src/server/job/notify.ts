@@ -1,5 +1,5 @@
-// The second half of a job: tells each comet concerned once per batch and waits, bounded, until it has acknowledged. A comet
-// that does not is marked in the registry to re-read its heads: it sees the mark with its next renewal, or has no lease any
+// The second half of a job: tells each comet concerned, in one call what batches have for it within a turn of the event
+// loop, and waits, bounded, until it has acknowledged. A comet that does not is marked in the registry to re-read its heads: it sees the mark with its next renewal, or has no lease any
 // more. Either way it has the messages from the log, so a frame may be given up but never forgotten.
 
 import type { Clock } from '../clock.js';
@@ -11,6 +11,8 @@ import type { JobTraces } from './traces.js';
 
 /** What a notification costs beside its payload and name. Bytes, rounded up. */
 const NOTIFICATION_OVERHEAD = 256;
+/** Batches share a call up to so much. Bytes. */
+const MAX_SHARED_BYTES = 1024 * 1024;
 
 export interface NotifierOptions {
   readonly registry: Registry;
@@ -34,10 +36,19 @@ export interface Frame {
   traced?: boolean;
 }
 
-/** What is under way to a comet. Kept only while something is. */
+/** A call that goes with the end of this turn. */
+interface Gathered {
+  readonly notifications: Notification[];
+  bytes: number;
+  readonly call: Promise<void>;
+  readonly go: () => void;
+}
+
+/** What is under way to a comet, gathered included. Kept only while something is. */
 interface Link {
   bytes: number;
-  /** Monotonic ms, oldest first: when the frames under way were sent. */
+  gathered: Gathered | undefined;
+  /** Monotonic ms, oldest first: when the calls under way were made. */
   readonly sentAt: number[];
 }
 
@@ -70,7 +81,7 @@ export class Notifier {
   }
 
   /**
-   * Sends at once, in order. Resolves when every comet has acknowledged or is marked to re-read.
+   * Sends with the end of this turn, in order. Resolves when every comet has acknowledged or is marked to re-read.
    * Rejects when the registry did not take a mark: then the batch must not be committed.
    */
   async tell(frames: readonly Frame[]): Promise<void> {
@@ -140,26 +151,46 @@ export class Notifier {
 
   /** Undefined: the comet has too much under way. */
   #send(frame: Frame): { readonly call: Promise<void>; readonly overdue: boolean } | undefined {
-    const { clock, cometFor, ackMs, maxUnackedBytes } = this.#options;
+    const { clock, ackMs, maxUnackedBytes } = this.#options;
     const key = keyOf(frame.comet);
-    const link = this.#links.get(key) ?? { bytes: 0, sentAt: [] };
+    const link = this.#links.get(key) ?? { bytes: 0, gathered: undefined, sentAt: [] };
     let bytes = 0;
     for (const { log, payload } of frame.notifications) {
       bytes += payload.byteLength + 2 * log.length + NOTIFICATION_OVERHEAD;
     }
-    if (link.sentAt.length > 0 && link.bytes + bytes > maxUnackedBytes) return undefined;
+    if (link.bytes > 0 && link.bytes + bytes > maxUnackedBytes) return undefined;
     const now = clock.monotonic();
     const overdue = link.sentAt.length > 0 && (link.sentAt[0] ?? now) + ackMs <= now;
     this.#links.set(key, link);
     link.bytes += bytes;
-    link.sentAt.push(now);
-    const call = attempt(() => cometFor(frame.comet).notify(frame.notifications)).finally(() => {
-      link.bytes -= bytes;
-      link.sentAt.splice(link.sentAt.indexOf(now), 1);
-      if (link.sentAt.length === 0) this.#links.delete(key);
-    });
-    if (frame.traced === true) this.#trace(frame, now, call);
-    return { call, overdue };
+    if (link.gathered !== undefined && link.gathered.bytes + bytes > MAX_SHARED_BYTES) link.gathered.go();
+    const gathered = link.gathered ?? this.#gather(frame.comet, key, link);
+    gathered.notifications.push(...frame.notifications);
+    gathered.bytes += bytes;
+    if (frame.traced === true) this.#trace(frame, now, gathered.call);
+    return { call: gathered.call, overdue };
+  }
+
+  #gather(comet: NodeRecord, key: string, link: Link): Gathered {
+    const { clock, cometFor } = this.#options;
+    const notifications: Notification[] = [];
+    const { promise: call, resolve } = Promise.withResolvers<void>();
+    const go = (): void => {
+      if (link.gathered !== gathered) return;
+      link.gathered = undefined;
+      const now = clock.monotonic();
+      link.sentAt.push(now);
+      const made = attempt(() => cometFor(comet).notify(notifications)).finally(() => {
+        link.bytes -= gathered.bytes;
+        link.sentAt.splice(link.sentAt.indexOf(now), 1);
+        if (link.bytes === 0) this.#links.delete(key);
+      });
+      resolve(made);
+    };
+    const gathered: Gathered = { notifications, bytes: 0, call, go };
+    link.gathered = gathered;
+    clock.soon(go);
+    return gathered;
   }
 
   #trace({ comet, notifications }: Frame, since: number, call: Promise<void>): void {

@@ -252,6 +252,22 @@ describe('the job', () => {
     expect(a.frames).toEqual([]);
   });
 
+  test('tells a comet that joined, or came back, a moment after the registry was asked', async () => {
+    const { comet, session, push } = bench();
+    const a = await comet('a');
+    await session(a, '1');
+    await push(user('1'), 'x');
+    await expect.poll(() => a.bodies).toEqual(['x']);
+    const b = await comet('b');
+    await session(b, '1', 'web');
+    await push(user('1'), 'y');
+    await expect.poll(() => [a.bodies, b.bodies]).toEqual([['x', 'y'], ['y']]);
+    const again = await comet('b');
+    await session(again, '1', 'web');
+    await push(user('1'), 'z');
+    await expect.poll(() => [a.bodies, b.bodies, again.bodies]).toEqual([['x', 'y', 'z'], ['y'], ['z']]);
+  });
+
   test('leaves out sessions of an incarnation that ended', async () => {
     const { comet, session, push, job } = bench();
     const older = await comet('a');

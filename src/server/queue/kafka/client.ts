@@ -2,7 +2,7 @@
 
 import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
-import { type Cluster, clusterOf, fixRequestQueue } from './internals.js';
+import { type Cluster, clusterOf, fixFetch, fixLeaders, fixRequestQueue } from './internals.js';
 import type { KafkaConnection, KafkaQueueOptions } from './options.js';
 
 /** For a request that has no limit of its own. */
@@ -17,6 +17,8 @@ export class KafkaClient {
 
   constructor({ kafka, clientId, log }: Pick<KafkaQueueOptions, 'kafka' | 'clientId' | 'log'>) {
     fixRequestQueue();
+    fixFetch();
+    fixLeaders();
     this.#connection = kafka;
     const { brokers, tls, sasl } = kafka;
     const config: KafkaConfig = {

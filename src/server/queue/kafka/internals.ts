@@ -3,7 +3,15 @@
 
 import { createRequire } from 'node:module';
 import { ImgoError } from '../../../protocol/errors.js';
-import { systemClock } from '../../clock.js';
+import { pause, systemClock } from '../../clock.js';
+import {
+  decodeFetch,
+  encodeFetch,
+  FETCH,
+  FETCH_VERSION,
+  type FetchedPartition,
+  type FetchRequest,
+} from './fetch-wire.js';
 import {
   type DescribedTopic,
   decodeMetadata,
@@ -86,6 +94,114 @@ export function fixRequestQueue(): void {
     });
     this.throttleCheckTimeoutId = timer as NodeJS.Timeout;
   };
+}
+
+/** Between an answer with records and the next fetch from the same broker: what comes meanwhile comes together. Milliseconds. */
+const FETCH_PAUSE_MS = 5;
+/** An answer with so much is one of many: the next is fetched at once. Bytes. */
+const FETCHED_MUCH = 64 * 1024;
+
+interface FetchingBroker extends Node {
+  readonly disconnect: () => Promise<void>;
+  fetch(request: FetchOptions): Promise<{ readonly responses: readonly object[] }>;
+}
+
+interface FetchOptions extends Omit<FetchRequest, 'topic' | 'partitions'> {
+  readonly topics: readonly Pick<FetchRequest, 'topic' | 'partitions'>[];
+}
+
+/** Throws what an error code of a partition says, or hands back what it was given. */
+const parseFetched = (
+  require('kafkajs/src/protocol/requests/fetch/v11/response') as {
+    readonly parse: <T>(data: T) => Promise<T>;
+  }
+).parse;
+const decodeForeign = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages') as (
+  decoder: object,
+) => Promise<readonly object[]>;
+const Decoder = require('kafkajs/src/protocol/decoder') as new (bytes: Buffer) => object;
+
+/**
+ * kafkajs spends most of a fetch on partitions that have nothing, and fetches again as soon as it has one message: as many
+ * fetches as messages, and everything behind them as often. This reads what is there, and lets some come together, where few
+ * come; the first after a while is not kept waiting.
+ * @throws ImgoError internal when kafkajs is another one
+ */
+export function fixFetch(): void {
+  const { prototype } = require('kafkajs/src/broker') as { readonly prototype: FetchingBroker };
+  if (typeof prototype?.fetch !== 'function' || typeof parseFetched !== 'function') throw changed('Broker');
+  /** By broker: monotonic ms, when the next fetch may go; and how many went. */
+  const paces = new WeakMap<FetchingBroker, { next: number; count: number }>();
+  prototype.fetch = async function (this: FetchingBroker, { topics, ...rest }) {
+    const [first] = topics;
+    if (first === undefined || topics.length > 1) throw changed('a fetch of several topics');
+    const pace = paces.get(this) ?? { next: 0, count: 0 };
+    paces.set(this, pace);
+    const wait = pace.next - systemClock.monotonic();
+    if (wait > 0) await pause(systemClock, wait);
+    // The broker fills its answer in this order: each is the first in turn.
+    const from = pace.count++ % first.partitions.length;
+    const partitions = [...first.partitions.slice(from), ...first.partitions.slice(0, from)];
+    const body = encodeFetch({ ...rest, topic: first.topic, partitions });
+    try {
+      const answer = await this.connectionPool.send({
+        request: { apiKey: FETCH, apiVersion: FETCH_VERSION, apiName: 'Fetch', encode: encoded(body) },
+        response: { decode: decodeAnswer, parse: parseFetched },
+      });
+      const { responses, bytes } = answer as Awaited<ReturnType<typeof decodeAnswer>>;
+      const soon = responses.length > 0 && bytes < FETCHED_MUCH;
+      pace.next = soon ? systemClock.monotonic() + FETCH_PAUSE_MS : 0;
+      return { responses };
+    } catch (error) {
+      if ((error as Error).name === 'KafkaJSConnectionClosedError') await this.disconnect();
+      throw error;
+    }
+  };
+}
+
+interface ConsumerGroup {
+  readonly cluster: Pick<Cluster, 'findTopicPartitionMetadata'>;
+  findReadReplicaForPartitions(topic: string, partitions: readonly number[]): object;
+}
+
+/**
+ * kafkajs works out which broker has which partition for every fetch, with a new object and a new list for each partition.
+ * Brokers tell that with the metadata, and no replica other than the leader is read here: once for each metadata is enough.
+ * @throws ImgoError internal when kafkajs is another one
+ */
+export function fixLeaders(): void {
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { readonly prototype: ConsumerGroup };
+  const find = prototype?.findReadReplicaForPartitions;
+  if (typeof find !== 'function') throw changed('ConsumerGroup');
+  if (find.name === 'known') return;
+  const found = new WeakMap<object, { readonly partitions: readonly number[]; readonly result: object }>();
+  prototype.findReadReplicaForPartitions = function known(this: ConsumerGroup, topic, partitions) {
+    const metadata = this.cluster.findTopicPartitionMetadata(topic);
+    const before = found.get(metadata);
+    // An assignment is a list of its own, which is never changed.
+    if (before?.partitions === partitions) return before.result;
+    const result = find.call(this, topic, partitions);
+    found.set(metadata, { partitions, result });
+    return result;
+  };
+}
+
+async function decodeAnswer(payload: Buffer) {
+  const { throttleMs, topics } = decodeFetch(payload);
+  const responses: { readonly topicName: string; readonly partitions: readonly object[] }[] = [];
+  for (const { topic, partitions } of topics) {
+    const read = partitions.map(async (one) => ({ ...one, messages: one.messages ?? (await foreignMessages(one)) }));
+    responses.push({ topicName: topic, partitions: await Promise.all(read) });
+  }
+  return { responses, bytes: payload.length, clientSideThrottleTime: throttleMs };
+}
+
+/** Compressed, or by a producer with transactions: kafkajs knows them. */
+function foreignMessages({ records }: FetchedPartition): Promise<readonly object[]> {
+  const sized = Buffer.allocUnsafe(4 + records.length);
+  sized.writeInt32BE(records.length, 0);
+  records.copy(sized, 4);
+  return decodeForeign(new Decoder(sized));
 }
 
 /**

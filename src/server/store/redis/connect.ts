@@ -5,10 +5,11 @@
  * as long as it is open, with growing, jittered pauses, also where ioredis has given up.
  */
 import { createConnection } from 'node:net';
-import { Cluster, Command, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { ImgoError } from '../../../protocol/errors.js';
 import type { Clock } from '../../clock.js';
 import { asRedisError, isFatal } from './failures.js';
+import { PackedCommand } from './packed-command.js';
 import type { Script } from './script.js';
 import { Unanswered } from './unanswered.js';
 import { parseRedisUrl, type RedisTarget } from './url.js';
@@ -218,11 +219,6 @@ function firstReady(client: Redis | Cluster, target: RedisTarget, options: Conne
   });
 }
 
-/** A command whose time {@link Unanswered} keeps: a timer of its own would take the time this process does not run for Redis's. */
-class Untimed extends Command {
-  override setTimeout(): void {}
-}
-
 function bytesOf(args: readonly Argument[]): number {
   let bytes = 0;
   for (const arg of args) bytes += typeof arg === 'number' ? 8 : arg.length;
@@ -316,7 +312,7 @@ class Link implements RedisLink {
   }
 
   #sendTo(client: Redis | Cluster, name: string, args: readonly Argument[]): Promise<unknown> {
-    const command = new Untimed(name, [...args], { replyEncoding: null });
+    const command = new PackedCommand(name, args);
     return this.#unanswered.wait(bytesOf(args), () => client.sendCommand(command) as Promise<unknown>);
   }
 
