@@ -15,6 +15,7 @@ import { credentialsConformance } from '../conformance/credentials.js';
 import { registryConformance } from '../conformance/registry.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type Address, type RedisCluster, startRedisCluster, startSentinel } from './redis.js';
+import { patientLink } from './redis-link.js';
 import { uniquePrefix } from './shared.js';
 
 const clock = systemClock;
@@ -31,7 +32,7 @@ describe('on a cluster', () => {
 
   beforeAll(async () => {
     cluster = await startRedisCluster();
-    link = await connectRedis({ url: `cluster://${listed(cluster.nodes)}`, clock, connectForMs: HANGS_MS });
+    link = await patientLink(`cluster://${listed(cluster.nodes)}`);
     watch = await RedisWatch.start({ link, clock });
   });
   afterAll(async () => {
