@@ -23,7 +23,7 @@ export interface HistoryOptions {
  * is refused, one with a lower one is carried on. A layout is written one release after it is read: then what N has
  * written N-1 reads, and a node of either may start.
  */
-export interface Formats {
+interface Formats {
   readonly read: number;
   readonly written: number;
 }
