@@ -20,12 +20,23 @@ export const REDIS = {
     'The user or the password is wrong, or that user may not do what is needed.',
     ['redis.url carries user and password', 'the user needs +@all -@dangerous +info on its keys'],
   ),
+  redis_not_copied: retry(
+    503,
+    UNREACHABLE,
+    'It is done, but no replica of Redis has confirmed it in time.',
+    'What was revoked or kicked is out. Should the primary die before a replica has been told, it may come back.',
+    ['the same request again asks again', 'INFO replication at the primary shows how far behind its replicas are'],
+  ),
   redis_tls: row(
     503,
     USAGE,
     'Redis at {address} and this server do not agree on TLS: {detail}.',
     'One side speaks TLS and the other does not, or the certificate is not trusted.',
-    ['rediss:// for a server with TLS, redis:// for one without', 'sentinels:// and clusters:// are the same with TLS'],
+    [
+      'rediss:// for a server with TLS, redis:// for one without',
+      'sentinels:// and clusters:// are the same with TLS',
+      'NODE_EXTRA_CA_CERTS=FILE trusts an authority of your own',
+    ],
   ),
   redis_url: row(
     500,

@@ -221,7 +221,10 @@ function checkRoles(config: Config, settings: Settings, given: ReadonlyMap<strin
   }
   if (cluster.rpc === undefined) fail('cluster.rpc', 'is off: other roles have to reach this one');
   if (workers !== 1 && roles.includes('comet')) {
-    fail('workers', 'is for one server alone: start another comet, each is a process of its own');
+    fail(
+      'workers',
+      'is for one server alone: start as many comets, each a process with ports and a cluster.node of its own',
+    );
   }
 }
 

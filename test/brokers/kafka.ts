@@ -28,6 +28,8 @@ export interface KafkaOptions {
    * is told of that one only, so its way to Kafka can fail alone.
    */
   readonly doors?: readonly string[];
+  /** Clients reach it at `[::1]`, and nowhere else. */
+  readonly ipv6?: boolean;
   /** Users for SCRAM-SHA-512, with their passwords. */
   readonly scram?: Readonly<Record<string, string>>;
   /** Lines of server.properties beside or instead of the usual ones, for every node. */
@@ -70,6 +72,7 @@ interface Node {
 /** Resolves once every node takes connections, which is when it can be used. Rejects with the log of one that ended before. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
   const count = options.nodes ?? 1;
+  const host = options.ipv6 ? '[::1]' : LOOPBACK;
   await using started = new AsyncDisposableStack();
   const group = started.use(await BrokerGroup.create());
   const names = options.doors ?? [];
@@ -95,7 +98,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   }
   for (const node of nodes) {
     await mkdir(node.folder);
-    await writeFile(configOf(node), propertiesOf(node, nodes, options.properties ?? {}));
+    await writeFile(configOf(node), propertiesOf(node, nodes, host, options.properties ?? {}));
   }
   await format(nodes, options.scram ?? {});
   const processes = nodes.map((node) =>
@@ -104,12 +107,13 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
       program: 'java',
       args: ['-Xms64m', '-Xmx256m', ...JVM, `-D${LOG_LEVEL}=warn`, 'kafka.Kafka', configOf(node)],
       port: node.clients,
+      host: options.ipv6 ? '::1' : undefined,
     }),
   );
   await Promise.all(processes.map((each) => each.start()));
   const running = started.move();
   return {
-    bootstrap: nodes.map(({ advertised }) => `${LOOPBACK}:${advertised}`),
+    bootstrap: nodes.map(({ advertised }) => `${host}:${advertised}`),
     nodes: processes,
     proxies,
     door: (name) => {
@@ -143,7 +147,12 @@ async function format([first, ...others]: readonly Node[], scram: NonNullable<Ka
   }
 }
 
-function propertiesOf(node: Node, nodes: readonly Node[], own: NonNullable<KafkaOptions['properties']>): string {
+function propertiesOf(
+  node: Node,
+  nodes: readonly Node[],
+  host: string,
+  own: NonNullable<KafkaOptions['properties']>,
+): string {
   const copies = nodes.length;
   const inSync = copies > 1 ? 2 : 1;
   const doors = node.doors.map(({ name, port, proxy }) => ({ name: name.toUpperCase(), port, advertised: proxy.port }));
@@ -152,13 +161,13 @@ function propertiesOf(node: Node, nodes: readonly Node[], own: NonNullable<Kafka
     'node.id': node.id,
     'controller.quorum.voters': nodes.map(({ id, controller }) => `${id}@${LOOPBACK}:${controller}`).join(','),
     listeners: [
-      `CLIENTS://${LOOPBACK}:${node.clients}`,
+      `CLIENTS://${host}:${node.clients}`,
       `BROKERS://${LOOPBACK}:${node.brokers}`,
       `CONTROLLER://${LOOPBACK}:${node.controller}`,
       ...doors.map(({ name, port }) => `${name}://${LOOPBACK}:${port}`),
     ].join(','),
     'advertised.listeners': [
-      `CLIENTS://${LOOPBACK}:${node.advertised}`,
+      `CLIENTS://${host}:${node.advertised}`,
       `BROKERS://${LOOPBACK}:${node.brokers}`,
       ...doors.map(({ name, advertised }) => `${name}://${LOOPBACK}:${advertised}`),
     ].join(','),

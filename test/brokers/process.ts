@@ -22,6 +22,8 @@ export interface BrokerProcessOptions {
   readonly args: readonly string[];
   /** It is ready once this port of loopback takes connections. */
   readonly port: number;
+  /** Another address of this machine than 127.0.0.1. */
+  readonly host?: string | undefined;
 }
 
 export class BrokerProcess {
@@ -55,7 +57,7 @@ export class BrokerProcess {
   /** Resolves once its port takes connections. Rejects with its log when it ends before, or is not ready in time. */
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.name} runs already`);
-    const { program, args } = this.#options;
+    const { program, args, host = LOOPBACK } = this.#options;
     // setpriv becomes the program: the pid is the broker's. The signal comes when the starting *thread* ends.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
@@ -73,7 +75,7 @@ export class BrokerProcess {
       child.once('close', (code, signal) => ended(`ended with ${signal ?? code}`));
     });
     const deadline = Date.now() + START_MAX_MS;
-    while (!(await takesConnections(this.port))) {
+    while (!(await takesConnections(this.port, host))) {
       if (this.#child !== child)
         throw new Error(`${this.name} ${await this.#ended} before it was ready:\n${this.#log}`);
       if (Date.now() > deadline) {
@@ -128,10 +130,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether something listens on this port of loopback. */
-function takesConnections(port: number): Promise<boolean> {
+/** Whether something listens there. */
+function takesConnections(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, LOOPBACK);
+    const socket = connect(port, host);
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);

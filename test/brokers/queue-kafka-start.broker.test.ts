@@ -1,12 +1,11 @@
 // Opening the queue: a topic that is made, refused or warned of, and brokers that refuse, each with its own error.
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { makeCertificate } from './certificate.js';
 import { startKafka } from './kafka.js';
 import { openQueue, record } from './kafka-queue.js';
 import { sharedKafka, uniquePrefix } from './shared.js';
@@ -123,7 +122,10 @@ describe('brokers', () => {
   });
 
   test('with TLS and SCRAM take who trusts their certificate and knows the password, and refuse all others', async () => {
-    const { ca, keystore } = certificate();
+    const { folder, key, ca } = stack.use(makeCertificate());
+    // A broker has both in one file.
+    const keystore = join(folder, 'keystore.pem');
+    writeFileSync(keystore, `${readFileSync(key, 'utf8')}${ca}`);
     const properties = {
       'listener.security.protocol.map': 'CLIENTS:SASL_SSL,BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT',
       'listener.name.clients.ssl.keystore.type': 'PEM',
@@ -147,20 +149,3 @@ describe('brokers', () => {
     await expect(as('right', false)).rejects.toMatchObject({ message: expect.stringMatching(/TLS/) });
   });
 });
-
-/** Of 127.0.0.1, signed by itself: what clients are to trust, and the file that a broker has it in, with its key. */
-function certificate(): { readonly ca: string; readonly keystore: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'imgo-kafka-tls-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const [key, cert, keystore] = ['key.pem', 'cert.pem', 'keystore.pem'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
-  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const made = ['-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2'];
-  execFileSync('openssl', ['req', '-x509', ...made, ...names], { stdio: 'ignore' });
-  const ca = readFileSync(cert, 'utf8');
-  writeFileSync(keystore, `${readFileSync(key, 'utf8')}${ca}`);
-  return { ca, keystore };
-}

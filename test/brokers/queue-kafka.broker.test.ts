@@ -7,6 +7,7 @@ import { sharedKafka, uniquePrefix } from './shared.js';
 describe('the queue on Kafka keeps the contract', () => {
   let topic = '';
   queueConformance({
+    // With a key they are: queue-kafka-jobs.broker.test.ts.
     answersAfterApply: false,
     create: async (maxWaitingBytes) => {
       topic = uniquePrefix();

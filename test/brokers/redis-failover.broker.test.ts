@@ -2,7 +2,14 @@
 // on a cluster: all contracts hold where keys are spread over servers.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type NodeId, type RoomId, ZERO_ID } from '../../src/protocol/ids.js';
+import {
+  type NodeId,
+  type RoomId,
+  type SessionId,
+  type TokenId,
+  type UserId,
+  ZERO_ID,
+} from '../../src/protocol/ids.js';
 import { systemClock } from '../../src/server/clock.js';
 import { createRedisRegistry } from '../../src/server/router/redis.js';
 import { bucketOf } from '../../src/server/store/bucket.js';
@@ -15,6 +22,7 @@ import { credentialsConformance } from '../conformance/credentials.js';
 import { registryConformance } from '../conformance/registry.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type Address, type RedisCluster, startRedisCluster, startSentinel } from './redis.js';
+import { patientLink } from './redis-link.js';
 import { uniquePrefix } from './shared.js';
 
 const clock = systemClock;
@@ -31,7 +39,7 @@ describe('on a cluster', () => {
 
   beforeAll(async () => {
     cluster = await startRedisCluster();
-    link = await connectRedis({ url: `cluster://${listed(cluster.nodes)}`, clock, connectForMs: HANGS_MS });
+    link = await patientLink(`cluster://${listed(cluster.nodes)}`);
     watch = await RedisWatch.start({ link, clock });
   });
   afterAll(async () => {
@@ -48,6 +56,10 @@ describe('on a cluster', () => {
   test('there are three primaries, and all are looked at', () => {
     expect(link.primaries()).toHaveLength(3);
     expect(watch.health()).toMatchObject({ writable: true });
+  });
+
+  test('without replicas everything outlives what can be outlived', async () => {
+    expect(await (await open()).credentials.outlive?.()).toBe(true);
   });
 
   describe('buckets', () => {
@@ -127,6 +139,29 @@ describe('a failover', () => {
     expect(await registry.cometsOf(['lost' as RoomId])).toEqual([[]]);
     await vi.waitFor(async () => expect(await resyncOf()).toEqual(expect.any(Number)), HANGS_MS);
     expect(await buckets.marks([bucketOf(LOG)])).toEqual([stage.id(6)]);
+  });
+
+  test('brings back nothing that was revoked or kicked, where that was confirmed; unconfirmed it is said', async () => {
+    const sentinel = stack.use(await startSentinel());
+    const [primary, replica] = sentinel.servers;
+    const url = `sentinel://${listed(sentinel.sentinels)}/${sentinel.name}`;
+    const link = stack.use(await patientLink(url));
+    const watch = stack.use(await RedisWatch.start({ link, clock }));
+    const parts = { link, watch, prefix: uniquePrefix(), options: OPTIONS, epoch: 7, clock };
+    const { credentials } = await openRedisStore(parts);
+    const id = 't_1' as TokenId;
+    const token = { id, hash: 'h', user: '1' as UserId, device: undefined, rooms: [], chosen: false };
+    await credentials.putTokens([{ ...token, createdAt: 1, expiresAt: clock.now() + HANGS_MS, revokedAt: undefined }]);
+    replica?.pause();
+    await credentials.revokeTokens({ id }, 2);
+    await credentials.kick(['s_1' as SessionId], clock.now());
+    expect(await Promise.all([1, 2, 3].map(() => credentials.outlive?.()))).toEqual([false, false, false]);
+    replica?.resume();
+    await vi.waitFor(async () => expect(await credentials.outlive?.()).toBe(true), HANGS_MS);
+    await primary?.end('SIGKILL');
+    const found = await vi.waitFor(() => credentials.tokenById(id), { timeout: HANGS_MS, interval: 100 });
+    expect(found).toMatchObject({ revokedAt: 2 });
+    expect(await credentials.kicked(['s_1' as SessionId])).toEqual(new Set(['s_1']));
   });
 
   test('of one primary of a cluster leaves the buckets of the others alone', async () => {

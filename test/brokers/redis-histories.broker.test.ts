@@ -5,12 +5,13 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/server/clock.js';
 import { createMemoryBuckets } from '../../src/server/store/memory.js';
-import { connectRedis, type RedisLink } from '../../src/server/store/redis/connect.js';
+import type { RedisLink } from '../../src/server/store/redis/connect.js';
 import { RedisWatch } from '../../src/server/store/redis/watch.js';
 import { openRedisStore } from '../../src/server/store/redis.js';
 import { history, OPTIONS, runs } from '../unit/store/random-steps.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type Step, World } from '../unit/store/world.js';
+import { patientLink } from './redis-link.js';
 import { sharedRedis, uniquePrefix } from './shared.js';
 
 const UPKEEP = { keys: 1_000_000, buckets: 1_024 };
@@ -19,7 +20,7 @@ let link: RedisLink;
 let watch: RedisWatch;
 
 beforeAll(async () => {
-  link = await connectRedis({ url: await sharedRedis(), clock: systemClock });
+  link = await patientLink(await sharedRedis());
   watch = await RedisWatch.start({ link, clock: systemClock });
 });
 afterAll(async () => {

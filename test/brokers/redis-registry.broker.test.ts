@@ -2,17 +2,17 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NodeId, RoomId } from '../../src/protocol/ids.js';
-import { systemClock } from '../../src/server/clock.js';
 import { createRedisRegistry } from '../../src/server/router/redis.js';
-import { connectRedis, type RedisLink } from '../../src/server/store/redis/connect.js';
+import type { RedisLink } from '../../src/server/store/redis/connect.js';
 import { registryConformance } from '../conformance/registry.js';
+import { patientLink } from './redis-link.js';
 import { sharedRedis, uniquePrefix } from './shared.js';
 
 let link: RedisLink;
 let now = 1_800_000_000_000;
 
 beforeAll(async () => {
-  link = await connectRedis({ url: await sharedRedis(), clock: systemClock });
+  link = await patientLink(await sharedRedis());
 });
 afterAll(() => link[Symbol.asyncDispose]());
 

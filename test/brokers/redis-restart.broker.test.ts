@@ -137,6 +137,18 @@ describe('a history', () => {
     await expect(openHistory(topic, options)).rejects.toMatchObject({ code: 'data_newer' });
     expect(String(await link.command('hget', `${options.prefix}{history}`, 'format'))).toBe('2');
   });
+
+  test('of a format that the next version reads and does not write yet is for both, whoever starts when', async () => {
+    const options = { link, prefix: uniquePrefix(), clock: new TestClock() };
+    const next = { ...options, formats: { read: 2, written: 1 } };
+    const afterNext = { ...options, formats: { read: 2, written: 2 } };
+    const epoch = await openHistory(topic, options);
+    expect(await openHistory(topic, next)).toBe(epoch);
+    expect(await openHistory(topic, options)).toBe(epoch);
+    expect(await openHistory(topic, afterNext)).toBe(epoch);
+    expect(await openHistory(topic, next)).toBe(epoch);
+    await expect(openHistory(topic, options), 'two versions apart').rejects.toMatchObject({ code: 'data_newer' });
+  });
 });
 
 describe('the store in Redis', () => {

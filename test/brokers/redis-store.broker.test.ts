@@ -5,7 +5,7 @@ import { userLog } from '../../src/protocol/ids.js';
 import { systemClock } from '../../src/server/clock.js';
 import { bucketOf } from '../../src/server/store/bucket.js';
 import type { Buckets, BucketsOptions } from '../../src/server/store/buckets.js';
-import { connectRedis, type RedisLink } from '../../src/server/store/redis/connect.js';
+import type { RedisLink } from '../../src/server/store/redis/connect.js';
 import { openHistory } from '../../src/server/store/redis/history.js';
 import { RedisWatch } from '../../src/server/store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../../src/server/store/redis.js';
@@ -13,6 +13,7 @@ import { bucketsConformance } from '../conformance/buckets.js';
 import { LOG, MINUTE, OPTIONS, ROOM, Stage, user } from '../conformance/buckets-stage.js';
 import { credentialsConformance } from '../conformance/credentials.js';
 import { TestClock } from '../unit/store/test-clock.js';
+import { patientLink } from './redis-link.js';
 import { sharedRedis, uniquePrefix } from './shared.js';
 
 /** Every step goes through all there is. */
@@ -22,7 +23,7 @@ let link: RedisLink;
 let watch: RedisWatch;
 
 beforeAll(async () => {
-  link = await connectRedis({ url: await sharedRedis(), clock: systemClock });
+  link = await patientLink(await sharedRedis());
   watch = await RedisWatch.start({ link, clock: systemClock });
 });
 afterAll(async () => {

@@ -22,12 +22,15 @@ export interface RedisServer extends AsyncDisposable {
   readonly process: BrokerProcess;
 }
 
-/** One server; `config` is lines of redis.conf beside or instead of the usual ones. */
-export async function startRedis(config: readonly string[] = []): Promise<RedisServer> {
+/** One server; `config` is lines of redis.conf beside or instead of the usual ones, or gives them for a port. */
+export async function startRedis(
+  config: readonly string[] | ((port: number) => readonly string[]) = [],
+): Promise<RedisServer> {
   await using started = new AsyncDisposableStack();
   const group = started.use(await BrokerGroup.create());
   const port = await freePort();
-  const server = await addServer(group, `Redis ${port}`, port, config);
+  const lines = typeof config === 'function' ? config(port) : config;
+  const server = await addServer(group, `Redis ${port}`, port, lines);
   await server.start();
   const running = started.move();
   return {

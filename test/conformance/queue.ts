@@ -9,7 +9,10 @@ import type { IdentifiedRecord, PushRecord } from '../../src/server/store/bucket
 export interface QueueEngine {
   /** A new, empty queue that refuses above `maxWaitingBytes`. */
   create(maxWaitingBytes: number): Promise<Queue>;
-  /** Accept waits for apply, so what the store says of a record is what the caller gets. */
+  /**
+   * Accept waits for apply, so what the store says of a record is what the caller gets. Otherwise a push is answered when the
+   * record is kept for whoever applies it, and what the store says is a matter between the two.
+   */
   readonly answersAfterApply: boolean;
   /** What was accepted outlives its queue: another one on the same data, where it is handed out. */
   readonly another?: () => Promise<Queue>;
@@ -80,6 +83,9 @@ async function using(queue: Queue, handler: BatchHandler, work: () => Promise<vo
 }
 
 export function queueConformance(engine: QueueEngine): void {
+  if (engine.answersAfterApply) answeredByTheStore(engine);
+  else answeredBeforeTheStore(engine);
+
   test('a push is answered with its id, after the handler said that it is applied', async () => {
     const queue = await engine.create(MIB);
     const apply = gate();
@@ -205,24 +211,6 @@ export function queueConformance(engine: QueueEngine): void {
     );
   });
 
-  test.runIf(engine.answersAfterApply)('what the store refused is refused with its code', async () => {
-    const queue = await engine.create(MIB);
-    const codes = ['store_full', 'overloaded'] as const;
-    let round = 0;
-    await using(
-      queue,
-      async () => {
-        throw new ImgoError(codes[round] ?? 'internal');
-      },
-      async () => {
-        expect(await codeOf(queue.accept(record('user:1', 'a')))).toBe('store_full');
-        round++;
-        expect(await codeOf(queue.accept(record('user:1', 'b')))).toBe('overloaded');
-        expect(queue.stats().refused).toMatchObject({ store_full: 1, overloaded: 1 });
-      },
-    );
-  });
-
   test('a refusal after an unknown outcome refuses nothing: the first attempt may have been applied', async () => {
     const queue = await engine.create(MIB);
     let calls = 0;
@@ -241,36 +229,6 @@ export function queueConformance(engine: QueueEngine): void {
         const { duplicate } = await queue.accept(record('user:1', 'a'));
         expect(duplicate).toBe(false);
         await expect.poll(() => calls).toBe(3);
-      },
-    );
-  });
-
-  test.runIf(engine.answersAfterApply)('an idempotency key decides the answer', async () => {
-    const queue = await engine.create(MIB);
-    const first: MessageId = { epoch: 1, n: 7 };
-    const outcomes: Record<string, RecordOutcome> = {
-      duplicate: { kind: 'duplicate', id: first },
-      mismatch: { kind: 'mismatch' },
-      full: { kind: 'idempotency_full' },
-      gone: { kind: 'gone', id: first },
-      poison: { kind: 'poison' },
-    };
-    await using(
-      queue,
-      async (batch) => {
-        batch.applied(bodies(batch).map((body): RecordOutcome => outcomes[body] ?? { kind: 'poison' }));
-        return undefined;
-      },
-      async () => {
-        const push = (body: string) =>
-          queue.accept(record('user:1', body, { idempotency: { scope: 'k', key: body, bodyHash: body } }));
-        expect(await push('duplicate')).toEqual({ id: first, duplicate: true });
-        expect(await codeOf(push('mismatch'))).toBe('idempotency_mismatch');
-        expect(await codeOf(push('full'))).toBe('idempotency_full');
-        // Applied by an attempt whose answer was lost: with a key it may have been any of the above.
-        expect(await codeOf(push('gone'))).toBe('outcome_unknown');
-        expect((await queue.accept(record('user:1', 'gone'))).duplicate).toBe(false);
-        expect(await codeOf(push('poison'))).toBe('internal');
       },
     );
   });
@@ -349,6 +307,82 @@ export function queueConformance(engine: QueueEngine): void {
         await expect.poll(() => calls).toBeGreaterThanOrEqual(2);
         expect(handed).toEqual(['now']);
         expect(queue.stats().dropped).toEqual({ ephemeral_stale: 1 });
+      },
+    );
+  });
+}
+
+/** Accept waits for apply. */
+function answeredByTheStore(engine: QueueEngine): void {
+  test('what the store refused is refused with its code', async () => {
+    const queue = await engine.create(MIB);
+    const codes = ['store_full', 'overloaded'] as const;
+    let round = 0;
+    await using(
+      queue,
+      async () => {
+        throw new ImgoError(codes[round] ?? 'internal');
+      },
+      async () => {
+        expect(await codeOf(queue.accept(record('user:1', 'a')))).toBe('store_full');
+        round++;
+        expect(await codeOf(queue.accept(record('user:1', 'b')))).toBe('overloaded');
+        expect(queue.stats().refused).toMatchObject({ store_full: 1, overloaded: 1 });
+      },
+    );
+  });
+
+  test('an idempotency key decides the answer', async () => {
+    const queue = await engine.create(MIB);
+    const first: MessageId = { epoch: 1, n: 7 };
+    const outcomes: Record<string, RecordOutcome> = {
+      duplicate: { kind: 'duplicate', id: first },
+      mismatch: { kind: 'mismatch' },
+      full: { kind: 'idempotency_full' },
+      gone: { kind: 'gone', id: first },
+      poison: { kind: 'poison' },
+    };
+    await using(
+      queue,
+      async (batch) => {
+        batch.applied(bodies(batch).map((body): RecordOutcome => outcomes[body] ?? { kind: 'poison' }));
+        return undefined;
+      },
+      async () => {
+        const push = (body: string) =>
+          queue.accept(record('user:1', body, { idempotency: { scope: 'k', key: body, bodyHash: body } }));
+        expect(await push('duplicate')).toEqual({ id: first, duplicate: true });
+        expect(await codeOf(push('mismatch'))).toBe('idempotency_mismatch');
+        expect(await codeOf(push('full'))).toBe('idempotency_full');
+        // Applied by an attempt whose answer was lost: with a key it may have been any of the above.
+        expect(await codeOf(push('gone'))).toBe('outcome_unknown');
+        expect((await queue.accept(record('user:1', 'gone'))).duplicate).toBe(false);
+        expect(await codeOf(push('poison'))).toBe('internal');
+      },
+    );
+  });
+}
+
+/** Accept does not wait for apply. */
+function answeredBeforeTheStore(engine: QueueEngine): void {
+  test('what the store refuses after the push was answered comes again until it takes it', async () => {
+    const queue = await engine.create(MIB);
+    const answered = gate();
+    const handed: { readonly ids: readonly MessageId[]; readonly attempt: number }[] = [];
+    await using(
+      queue,
+      async (batch) => {
+        await answered.opened;
+        handed.push({ ids: batch.records.map(({ id }) => id), attempt: batch.attempt });
+        if (handed.length <= 2) throw new ImgoError(handed.length === 1 ? 'store_full' : 'overloaded');
+        batch.applied(appended(batch.records));
+        return undefined;
+      },
+      async () => {
+        const { id } = await queue.accept(record('user:1', 'a'));
+        answered.open();
+        await expect.poll(() => handed).toEqual([1, 2, 3].map((attempt) => ({ ids: [id], attempt })));
+        expect(queue.stats()).toMatchObject({ accepted: 1, refused: {} });
       },
     );
   });

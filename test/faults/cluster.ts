@@ -42,6 +42,8 @@ export interface ClusterOptions {
   readonly comets: number;
   /** For settings, keys and what commands leave. */
   readonly folder: string;
+  /** `bin/imgo` of another version, which all nodes are of at the start. */
+  readonly launcher?: string | undefined;
 }
 
 const LOOPBACK = '127.0.0.1';
@@ -108,7 +110,9 @@ export async function startCluster(options: ClusterOptions): Promise<FaultCluste
       tcp: `${LOOPBACK}:${tcp}`,
       ws: `ws://${LOOPBACK}:${ws}/sub`,
     };
-    nodes.push(new ClusterNode({ name, role, settings, folder, ...addresses }));
+    const node = new ClusterNode({ name, role, settings, folder, ...addresses });
+    node.launcher = options.launcher ?? node.launcher;
+    nodes.push(node);
   };
   for (let no = 1; no <= options.logics; no++) await add('logic', no);
   for (let no = 1; no <= options.jobs; no++) await add('job', no);

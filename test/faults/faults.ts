@@ -4,10 +4,12 @@
 //   --seed N   --pushes 200000   --clients 3000   --rate 600 (pushes a second)   --minutes 30 (in all)
 //   --pause 30 (seconds of a stop)   --cut 12 (of a partition)   --faults kill,stop-redis,partition-job,rolling,topic (all)
 //   --rounds N (of every fault once; as many as the pushes take)   --calm 6 (seconds between two faults of a lane, at most)
+//   --from FOLDER (the built tree of an earlier version: all nodes are of it, and are replaced by this one and back, one by one,
+//   while the faults fall; --faults none has nothing else happen)
 //   --deaths 3 (of each role alone, before: how long that is felt)   --keep (journals and logs, also when all is well)
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeLeftovers } from '../brokers/process.js';
 import { provision } from '../brokers/provision.js';
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     calm: { type: 'string', default: '6' },
     deaths: { type: 'string', default: '3' },
     keep: { type: 'boolean', default: false },
+    from: { type: 'string' },
   },
 });
 const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.clients, values.rate].map(Number) as [
@@ -56,6 +59,9 @@ const IN_FLIGHT = 192;
 const CALM_RATE = 100;
 /** Nothing came for so long: everything is there, or will not come. */
 const QUIET_MS = 4_000;
+
+/** Of the earlier version. */
+const older = values.from === undefined ? undefined : resolve(values.from, 'bin/imgo');
 
 /** Each part has its own: how often one draws does not change what the others get. */
 const randomOf = (part: number): (() => number) => seededRandom(seed * 16 + part);
@@ -97,7 +103,8 @@ async function campaign(): Promise<boolean> {
   if (missing.length > 0) throw new Error(`missing:\n${missing.join('\n')}`);
   await removeLeftovers();
   mkdirSync(join(folder, 'nodes'));
-  await using cluster = await startCluster({ logics: 2, jobs: 2, comets: 3, folder: join(folder, 'nodes') });
+  const counts = { logics: 2, jobs: 2, comets: 3 };
+  await using cluster = await startCluster({ ...counts, folder: join(folder, 'nodes'), launcher: older });
   running = cluster;
   say(`${cluster.nodes.length} nodes are up`);
   try {
@@ -149,7 +156,10 @@ async function broken(cluster: FaultCluster): Promise<boolean> {
   fleet.churn();
   let whole = false;
   const loading = load.run(rate, () => Date.now() > breaksUntil || (whole && load.done >= pushes));
-  await schedule.run((round) => round >= Number(values.rounds) || load.done >= pushes * 0.9);
+  await Promise.all([
+    schedule.run((round) => round >= Number(values.rounds) || load.done >= pushes * 0.9),
+    older === undefined ? undefined : schedule.upgrade(older),
+  ]);
   if (schedule.wants('rolling')) {
     say('rolling restart of everything');
     await schedule.rolling();

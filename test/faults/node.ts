@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type RunningServer, startServer } from '../harness/server.js';
+import { LAUNCHER, type RunningServer, startServer } from '../harness/server.js';
 
 export type Role = 'comet' | 'logic' | 'job';
 
@@ -35,6 +35,8 @@ export class ClusterNode {
   /** Starts that ended before it was ready. */
   failedStarts = 0;
   paused = false;
+  /** What its next start runs. */
+  launcher = LAUNCHER;
   /** What its processes wrote to stderr, and how they ended. */
   #log = '';
 
@@ -118,7 +120,13 @@ export class ClusterNode {
 
   async #startOnce(more: readonly string[]): Promise<void> {
     const env = { XDG_STATE_HOME: join(this.options.folder, 'state') };
-    const server = await startServer(['--config', this.#file, ...more], env, WITH_US, (text) => this.#keep(text));
+    const server = await startServer(
+      ['--config', this.#file, ...more],
+      env,
+      WITH_US,
+      (text) => this.#keep(text),
+      this.launcher,
+    );
     this.#server = server;
     server.child.once('exit', () => this.#ended(server));
   }

@@ -4,6 +4,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { BrokerProcess } from '../brokers/process.js';
 import { untilInSync } from '../brokers/topics.js';
+import { LAUNCHER } from '../harness/server.js';
 import { type FaultCluster, LINKS, type LinkName, TOPIC } from './cluster.js';
 import type { ClusterNode, Role } from './node.js';
 
@@ -111,6 +112,32 @@ export class Schedule {
       }
     };
     await this.#make('rolling', async () => void (await Promise.all([nodes(), kafka(), redis()])));
+  }
+
+  /**
+   * Nodes of `older` give way to this version one after the other, those that dial first; go back, and give way again, those
+   * that are dialled first: each role of either version has worked with each of the other.
+   */
+  async upgrade(older: string): Promise<void> {
+    const nodes = [...this.#options.cluster.nodes];
+    const passes = [
+      ['newer', nodes.toReversed(), LAUNCHER],
+      ['older', nodes.toReversed(), older],
+      ['newer', nodes, LAUNCHER],
+    ] as const;
+    for (const [name, order, launcher] of passes) {
+      await this.#make(`to-${name}`, async () => {
+        for (const node of order) {
+          if (this.#over) throw new Error('there was no time for all nodes');
+          const how = await node.end('SIGTERM');
+          if (how !== 0) this.#stuck(`${node.name} ended with ${how} when it was asked to stop`);
+          node.launcher = launcher;
+          await this.#back(node.start(), node.name);
+          await wait(this.#options.calmMs);
+          this.#options.say(`${node.name} is of the ${name} version`);
+        }
+      });
+    }
   }
 
   async #make(name: string, make: () => Promise<void>): Promise<void> {

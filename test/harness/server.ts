@@ -30,15 +30,17 @@ export interface RunningServer {
 
 /**
  * Starts `imgo serve --json …`; resolves when it takes connections. Rejects with its stderr when it ends before.
- * `through`: a program that becomes the server, and its arguments. `says`: is given what it writes to stderr.
+ * `through`: a program that becomes the server, and its arguments. `says`: is given what it writes to stderr. `launcher`: of
+ * another version.
  */
 export async function startServer(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
   through: readonly string[] = [],
   says: (text: string) => void = () => undefined,
+  launcher = LAUNCHER,
 ): Promise<RunningServer> {
-  const [program = LAUNCHER, ...rest] = [...through, LAUNCHER, 'serve', '--json', ...args];
+  const [program = launcher, ...rest] = [...through, launcher, 'serve', '--json', ...args];
   const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, XDG_STATE_HOME: UNSEEN, ...env },

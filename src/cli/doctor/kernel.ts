@@ -50,21 +50,21 @@ function descriptors({ descriptors: limit }: Machine, read: ReadText, target: Ta
     const advice = ['LimitNOFILE in the unit, or ulimit -Hn; or --workers N: each process has its own'];
     return { name, state: 'warning', found, needed: `${many(65_536)} or more`, advice, unit: ['LimitNOFILE=1048576'] };
   }
-  const { connections, workers, fixed } = target;
+  const { connections, workers, fixed, apart } = target;
   const each = workerDescriptors(workers, connections);
   const processes = workers === 1 ? 'one process' : `${many(workers)} processes`;
   if (limit >= each) return { name, state: 'ok', found: `${found}; ${processes} need ${many(each)} each` };
   const wanted = Math.max(65_536, round(each));
   const auto = workersFor(limit, connections);
+  const enough = apart
+    ? `${many(auto)} comets, each with ports and a cluster.node of its own, have enough`
+    : `imgo serve --workers auto --max-conns ${connections}: ${many(auto)} processes have enough`;
   return {
     name,
     state: 'error',
     found,
     needed: `${many(each)} each for ${many(connections)} connections in ${processes}`,
-    advice: [
-      ...(fixed ? [`imgo serve --workers auto --max-conns ${connections}: ${many(auto)} processes have enough`] : []),
-      'the lines below',
-    ],
+    advice: [...(fixed ? [enough] : []), 'the lines below'],
     unit: [`LimitNOFILE=${wanted}`],
     ...(opens < wanted ? { sysctl: [`fs.nr_open = ${wanted}`] } : {}),
   };

@@ -3,6 +3,7 @@
 
 import { workersFor } from '../../bench/layout.js';
 import type { Machine } from '../../bench/machine.js';
+import { isEmbedded } from '../../server/config.js';
 import type { LoadedConfig } from '../../server/config-load.js';
 import { wrongValue } from '../flags.js';
 
@@ -13,6 +14,8 @@ export interface Target {
   readonly workers: number;
   /** The setting, where it is one. */
   readonly fixed: boolean;
+  /** A comet of roles apart: more processes are more comets. */
+  readonly apart: boolean;
   /** What carries most clients here: the dearer of those that are on. */
   readonly transport: 'ws' | 'tcp';
 }
@@ -40,12 +43,14 @@ export function targetOf(
   const connections = asked ?? (maxConns === 'auto' ? undefined : maxConns);
   if (connections === undefined || !config.roles.includes('comet')) return undefined;
   const named = settings.some(({ key, origin }) => key === 'workers' && origin !== 'default');
-  const fixed = named && config.workers !== 'auto';
+  const apart = !isEmbedded(config);
+  const fixed = apart || (named && config.workers !== 'auto');
   const auto = workersFor(machine.descriptors, connections);
   return {
     connections,
-    workers: fixed ? config.workers : auto,
+    workers: fixed && config.workers !== 'auto' ? config.workers : auto,
     fixed,
+    apart,
     transport: config.listen.ws === undefined ? 'tcp' : 'ws',
   };
 }

@@ -7,6 +7,7 @@ import type { SessionRecord } from '../store/buckets.js';
 import type { TokenRecord } from '../store/credentials.js';
 import { disconnectSessions } from './disconnects.js';
 import type { LogicParts } from './options.js';
+import { outliving } from './outlive.js';
 import { newName, newSecret, secretHash, TOKEN_PREFIX } from './secrets.js';
 
 /** A token shorter than this can be guessed, and is allowed only by `auth.weak_tokens`. Bytes of UTF-8. */
@@ -127,6 +128,7 @@ export class Tokens {
   /**
    * Revokes durably, then closes the live sessions of what was revoked. Resolves when every comet concerned has
    * confirmed or is gone, with the records and how many sessions were closed.
+   * @throws ImgoError token_not_found, overloaded, redis_not_copied
    */
   async revoke(which: { readonly id: TokenId } | { readonly user: UserId }) {
     const records = await this.#parts.credentials.revokeTokens(which, this.#parts.clock.now());
@@ -136,6 +138,7 @@ export class Tokens {
     const live = (await this.#parts.buckets.sessionsOf(users)).flat();
     const concerned = live.filter((session) => session.token !== undefined && revoked.has(session.token));
     const closed = await disconnectSessions(this.#parts, concerned, 'token_revoked', byToken);
+    await outliving(this.#parts.credentials);
     if (records.length === 0 && 'id' in which) throw new ImgoError('token_not_found', { id: shownTokenId(which.id) });
     return { records, closed };
   }

@@ -25,10 +25,21 @@ export type Refusal = 'version' | 'role' | 'key' | 'nonsense' | 'silent' | 'lost
 export class AdmissionError extends ImgoError {
   readonly refusal: Refusal;
 
-  constructor(refusal: Refusal, node: string) {
-    super('link_refused', { node, why: WHY[refusal] });
+  /** `spoken`: the versions that the other side says it speaks, where they are why. */
+  constructor(refusal: Refusal, node: string, spoken?: Versions) {
+    super('link_refused', { node, why: spoken === undefined ? WHY[refusal] : noneInCommon(spoken) });
     this.refusal = refusal;
   }
+}
+
+/** From the oldest to the newest that are spoken. */
+type Versions = readonly [oldest: number, newest: number];
+
+const OURS: Versions = [OLDEST_LINK_VERSION, LINK_VERSION];
+
+function noneInCommon(spoken: Versions): string {
+  const list = ([oldest, newest]: Versions) => (oldest === newest ? `${newest}` : `${oldest} to ${newest}`);
+  return `${WHY.version} (${list(spoken)}, here ${list(OURS)})`;
 }
 
 const WHY: Readonly<Record<Refusal, string>> = {
@@ -43,7 +54,7 @@ const WHY: Readonly<Record<Refusal, string>> = {
 };
 
 interface Words {
-  readonly versions: readonly [number, number];
+  readonly versions: Versions;
   readonly role: Role;
   readonly node: string;
   readonly nonce: string;
@@ -101,16 +112,18 @@ export function admit(
 
 class Refused extends Error {
   readonly refusal: Refusal;
+  readonly spoken: Versions | undefined;
 
-  constructor(refusal: Refusal) {
+  constructor(refusal: Refusal, spoken?: Versions) {
     super(refusal);
     this.refusal = refusal;
+    this.spoken = spoken;
   }
 }
 
 function words({ self, clock }: AdmissionOptions, to: string | undefined): string {
   const nonce = Buffer.from(clock.randomBytes(NONCE_BYTES)).toString('base64url');
-  const said: Words = { versions: [OLDEST_LINK_VERSION, LINK_VERSION], ...self, nonce, to };
+  const said: Words = { versions: OURS, ...self, nonce, to };
   return JSON.stringify(said);
 }
 
@@ -122,17 +135,26 @@ function wordsOf(line: string): Words {
     throw new Refused('nonsense');
   }
   if (typeof said.refused === 'string') {
-    throw new Refused(Object.hasOwn(WHY, said.refused) ? (said.refused as Refusal) : 'nonsense');
+    const refusal = Object.hasOwn(WHY, said.refused) ? (said.refused as Refusal) : 'nonsense';
+    // Versions before said none with it.
+    throw new Refused(refusal, refusal === 'version' ? versionsOf(said.versions) : undefined);
   }
-  const { versions, role, node, nonce, to } = said;
-  if (!Array.isArray(versions) || typeof node !== 'string' || typeof nonce !== 'string') throw new Refused('nonsense');
+  const { role, node, nonce, to } = said;
+  const versions = versionsOf(said.versions);
+  if (versions === undefined || typeof node !== 'string' || typeof nonce !== 'string') throw new Refused('nonsense');
   if (to !== undefined && typeof to !== 'string') throw new Refused('nonsense');
   if (role !== 'comet' && role !== 'logic' && role !== 'job') throw new Refused('role');
-  const [oldest, newest] = versions.map(Number) as [number, number];
+  const [oldest, newest] = versions;
   // The lower one of the two newest is spoken, if both sides still can.
   const spoken = Math.min(newest, LINK_VERSION);
-  if (!(spoken >= OLDEST_LINK_VERSION && spoken >= oldest)) throw new Refused('version');
-  return { versions: [oldest, newest], role, node, nonce, to };
+  if (!(spoken >= OLDEST_LINK_VERSION && spoken >= oldest)) throw new Refused('version', versions);
+  return { versions, role, node, nonce, to };
+}
+
+function versionsOf(said: unknown): Versions | undefined {
+  if (!Array.isArray(said)) return undefined;
+  const [oldest, newest] = said as readonly unknown[];
+  return Number.isInteger(oldest) && Number.isInteger(newest) ? [oldest as number, newest as number] : undefined;
 }
 
 function proofOf(key: Uint8Array, dialled: string, answered: string): (side: 'dials' | 'answers') => Buffer {
@@ -189,12 +211,12 @@ async function conversation(
   try {
     return await run(lines);
   } catch (error) {
-    const refusal = error instanceof Refused ? error.refusal : 'nonsense';
+    const { refusal, spoken } = error instanceof Refused ? error : new Refused('nonsense');
     if (!socket.destroyed) {
-      socket.end(`${JSON.stringify({ refused: refusal })}\n`);
+      socket.end(`${JSON.stringify({ refused: refusal, ...(refusal === 'version' ? { versions: OURS } : {}) })}\n`);
       clock.after(LAST_WORD_MS, () => socket.destroy());
     }
-    throw new AdmissionError(refusal, other);
+    throw new AdmissionError(refusal, other, spoken);
   } finally {
     clock.clear(timer);
     socket.pause();

@@ -156,3 +156,9 @@ export function splitAddress(address: string): { readonly host: string; readonly
 export function dialsAs(roles: readonly Role[]): Role {
   return roles.includes('logic') ? 'logic' : roles.includes('job') ? 'job' : 'comet';
 }
+
+/** Why a link could not be dialled, or ended, for the log. */
+export function reasonOf(error: unknown): { readonly code?: string; readonly why: string } {
+  if (!(error instanceof ImgoError)) return { why: error instanceof Error ? error.message : String(error) };
+  return error.cause === undefined ? { code: error.code, why: error.message } : reasonOf(error.cause);
+}

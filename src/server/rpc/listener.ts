@@ -132,13 +132,14 @@ export class RpcListener {
 
   #report(from: string, error: unknown): void {
     const { clock, log } = this.#options;
-    const why = error instanceof ImgoError ? String(error.details['why']) : String(error);
+    const [why, code] =
+      error instanceof ImgoError ? [String(error.details['why']), { code: error.code }] : [String(error), {}];
     // A load balancer's look whether somebody is there is nobody's fault.
     if (error instanceof AdmissionError && error.refusal === 'lost') return;
     const now = clock.monotonic();
     if (now - (this.#loggedAt.get(from) ?? Number.NEGATIVE_INFINITY) < LOG_MS) return;
     if (this.#loggedAt.size >= MOST_UNPROVEN) this.#loggedAt.clear();
     this.#loggedAt.set(from, now);
-    log.warn({ from, why }, 'a connection from another node was refused');
+    log.warn({ from, ...code, why }, 'a connection from another node was refused');
   }
 }

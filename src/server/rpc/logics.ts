@@ -5,6 +5,7 @@
  * registrations carry numbers, positions only grow, and an open carries what its session's id is made of.
  */
 import { lookup } from 'node:dns/promises';
+import { isIPv6 } from 'node:net';
 import { ImgoError } from '../../protocol/errors.js';
 import { type Clock, pause, type Timer } from '../clock.js';
 import { isUntouched } from '../open-limit.js';
@@ -13,7 +14,7 @@ import { Abandoned } from './abandoned.js';
 import type { Peer } from './admission.js';
 import { type LeaseService, SERVICE_CALLS } from './calls.js';
 import type { Channel } from './channel.js';
-import { DialledLink } from './dial.js';
+import { DialledLink, reasonOf } from './dial.js';
 import type { CallerKeys } from './keys.js';
 import { twin } from './remote.js';
 import type { ClusterService, LogicService, OpenRequest, Welcome } from './services.js';
@@ -31,6 +32,8 @@ export interface LogicsOptions {
   /** The time that a logic said, wall ms, and when it was asked, monotonic ms. */
   readonly onTime?: ((said: number, askedAt: number) => void) | undefined;
   readonly log: { warn(details: object, message: string): void };
+  /** Every address of a name; as the system knows it, where nothing else is said. */
+  readonly resolve?: (name: string) => Promise<readonly string[]>;
 }
 
 /** Of one attempt; and of all attempts of a call. ms */
@@ -208,7 +211,9 @@ export class Logics {
   /** Where logics are, as the settings and one of them say. */
   async #refresh(): Promise<Welcome> {
     const seeds = await this.#seeds();
-    this.#adopt(this.#known.length === 0 ? seeds : [...this.#known, ...seeds]);
+    this.#adopt([...this.#known, ...seeds]);
+    // Nobody to ask: the name is looked up again, rather than waited for.
+    if (this.#known.length === 0) throw new ImgoError('node_unreachable', { node: 'logic' });
     const { clock, onTime } = this.#options;
     const askedAt = clock.monotonic();
     const welcome = await this.#cluster.welcome();
@@ -233,9 +238,9 @@ export class Logics {
       const [, name, port] = /^dns:(.+):(\d+)$/.exec(seed) ?? [];
       if (name === undefined) found.push(seed);
       else {
-        const answers = await lookup(name, { all: true }).catch(() => []);
-        for (const { address, family } of answers)
-          found.push(family === 6 ? `[${address}]:${port}` : `${address}:${port}`);
+        const { resolve = lookUp } = this.#options;
+        const addresses = await resolve(name).catch(() => []);
+        found.push(...addresses.map((one) => (isIPv6(one) ? `[${one}]:${port}` : `${one}:${port}`)));
       }
     }
     return found;
@@ -245,15 +250,14 @@ export class Logics {
     const { clock, log } = this.#options;
     if (this.#stopped || clock.monotonic() - this.#loggedAt < LOG_MS) return;
     this.#loggedAt = clock.monotonic();
-    log.warn({ logic, why: reasonOf(error) }, 'a logic does not answer; another one is asked');
+    log.warn({ logic, ...reasonOf(error) }, 'a logic does not answer; another one is asked');
   }
+}
+
+async function lookUp(name: string): Promise<readonly string[]> {
+  return (await lookup(name, { all: true })).map(({ address }) => address);
 }
 
 function isUnreachable(error: unknown): boolean {
   return error instanceof ImgoError && error.code === 'node_unreachable';
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof ImgoError)) return String(error);
-  return error.cause === undefined ? error.message : reasonOf(error.cause);
 }

@@ -6,7 +6,7 @@ import type { NodeRecord, Registry } from '../router/registry.js';
 import type { Peer } from './admission.js';
 import { SERVICE_CALLS } from './calls.js';
 import type { Channel } from './channel.js';
-import { DialledLink } from './dial.js';
+import { DialledLink, reasonOf } from './dial.js';
 import type { ClusterKey } from './keys.js';
 import { twin } from './remote.js';
 import type { CometService, NodeService } from './services.js';
@@ -169,6 +169,6 @@ export class NodeLinks {
     const { clock, log } = this.#options;
     if (clock.monotonic() - this.#loggedAt < LOG_MS) return;
     this.#loggedAt = clock.monotonic();
-    log.warn({ node, why: error instanceof Error ? error.message : String(error) }, 'a node does not answer');
+    log.warn({ node, ...reasonOf(error) }, 'a node does not answer');
   }
 }

@@ -1,7 +1,8 @@
 /**
  * The Credentials contract: tokens of clients and API keys of callers, kept only as sha256 hashes of 256-bit random
  * secrets, and which sessions were kicked. Engines stand beside (memory, lmdb, redis); test/conformance/credentials.ts proves
- * them. All writes are durable when they resolve. A revoked or expired one is found as such until it is forgotten, so that
+ * them. All writes are durable when they resolve, as far as one
+ * server is. A revoked or expired one is found as such until it is forgotten, so that
  * the reason can be told.
  */
 import type { DeviceId, SessionId, TokenId, UserId } from '../../protocol/ids.js';
@@ -62,6 +63,11 @@ export interface Credentials {
   kick(sessions: readonly SessionId[], at: number): Promise<void>;
   /** Those of these sessions that were kicked. */
   kicked(sessions: readonly SessionId[]): Promise<ReadonlySet<SessionId>>;
+  /**
+   * Engines whose server another one may take over from: whether everything that was written before is there, too. false: not
+   * confirmed in a second or so. An engine without it forgets nothing that was durable.
+   */
+  outlive?(): Promise<boolean>;
   /** Forgets what expired, was revoked or was kicked before `before`. */
   forget(before: number): Promise<void>;
 }

@@ -164,6 +164,10 @@ describe('what is not enough comes with the line that puts it right', () => {
         sysctl: ['fs.nr_open = 260000'],
       },
     ]);
+    const apart = { role: 'comet', 'cluster.logic': '10.0.0.1:7173', 'cluster.key_file': 'k' };
+    expect(wrong(look(few, M, apart))).toMatchObject([
+      { name: 'descriptors', advice: [expect.stringMatching(/^53 comets, each with ports/), expect.anything()] },
+    ]);
     expect(wrong(look(few, M, { workers: 'auto' }))).toEqual([]);
     expect(wrong(look(few, M))).toEqual([]);
   });

@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ImgoError } from '../../../src/protocol/errors.js';
 import type { NodeId } from '../../../src/protocol/ids.js';
@@ -11,10 +11,10 @@ import { systemClock } from '../../../src/server/clock.js';
 import type { Role } from '../../../src/server/router/registry.js';
 import type { Peer } from '../../../src/server/rpc/admission.js';
 import type { Channel } from '../../../src/server/rpc/channel.js';
-import { DialledLink, splitAddress } from '../../../src/server/rpc/dial.js';
+import { DialledLink, reasonOf, splitAddress } from '../../../src/server/rpc/dial.js';
 import { type CallerKeys, ClusterKey, type Dialled } from '../../../src/server/rpc/keys.js';
 import { RpcListener } from '../../../src/server/rpc/listener.js';
-import { LINK_VERSION } from '../../../src/server/rpc/wire.js';
+import { LINK_VERSION, OLDEST_LINK_VERSION } from '../../../src/server/rpc/wire.js';
 
 const PLAIN: Channel = { encrypt: 'remote', certificates: undefined };
 const SECRET: Channel = { encrypt: 'always', certificates: undefined };
@@ -160,10 +160,35 @@ describe('versions', () => {
     ['only later ones', [LINK_VERSION + 1, LINK_VERSION + 2], false],
     ['only earlier ones', [0, 0], false],
   ] as const)('%s', async (_what, versions, fits) => {
-    const { address } = await listening(C1);
+    const { address, logged } = await listening(C1);
     const said = await speak(address, versions);
-    expect(said.includes('"refused":"version"')).toBe(!fits);
     expect(said.includes('"nonce"')).toBe(fits);
+    if (fits) return;
+    expect(JSON.parse(said)).toEqual({ refused: 'version', versions: [OLDEST_LINK_VERSION, LINK_VERSION] });
+    const [oldest, newest] = versions;
+    const spoken = oldest === newest ? `${newest}` : `${oldest} to ${newest}`;
+    expect(logged).toEqual([`it speaks another version of the protocol between nodes (${spoken}, here 1)`]);
+  });
+
+  test.each([
+    [
+      'what it speaks, when it refuses',
+      { refused: 'version', versions: [LINK_VERSION + 3, LINK_VERSION + 4] },
+      '(4 to 5, here 1)',
+    ],
+    ['what it speaks, as if all were well', { versions: [5, 5], role: 'logic', node: 'l1', nonce: 'x' }, '(5, here 1)'],
+    ['nothing, as versions before did', { refused: 'version' }, 'between nodes'],
+  ])('who dials one that is too far away hears that, from one that says %s', async (_what, line, end) => {
+    const server = createServer((socket) => void socket.on('error', () => undefined).end(`${JSON.stringify(line)}\n`));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    undo.push(() => server.close());
+    const { port } = server.address() as { port: number };
+    const { link, reasons } = dialling(JOB, `127.0.0.1:${port}`, key.dialling('job', L1), PLAIN, 'l1');
+    const failure = await link.call('m', []).catch((error: unknown) => error as ImgoError);
+    expect(failure).toMatchObject({ code: 'node_unreachable', cause: { code: 'link_refused' } });
+    expect(reasonOf(failure)).toEqual({ code: 'link_refused', why: expect.stringContaining(end) });
+    expect(reasons).toEqual([expect.stringMatching(/speaks another version/)]);
   });
 
   test('noise is hung up on, whatever it is', async () => {

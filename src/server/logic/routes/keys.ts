@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { KeyRecord, Scope } from '../../store/credentials.js';
 import { createKey, revokeKey, SCOPES } from '../keys.js';
+import { outliving } from '../outlive.js';
 import { duration, isoTime } from '../schemas.js';
 import { type RouteContext, requireScope, takeJson } from './route.js';
 
@@ -65,6 +66,7 @@ export function registerKeys(scope: FastifyInstance, context: RouteContext): voi
     async (request) => {
       const key = await revokeKey(credentials, clock, (request.params as { id: string }).id);
       access.forget(key.hash);
+      await outliving(credentials);
       return show(key, clock.now());
     },
   );

@@ -15,6 +15,7 @@ import type { SessionInfo } from '../../rpc/services.js';
 import type { SessionState } from '../../store/buckets.js';
 import { findSession } from '../comets.js';
 import { bySession, disconnectOn, disconnectSessions } from '../disconnects.js';
+import { outliving } from '../outlive.js';
 import { isoTime, limit, name } from '../schemas.js';
 import { type PagedSession, sessionPage as pageOf, withInfos } from '../session-pages.js';
 import { type RouteContext, requireScope } from './route.js';
@@ -111,6 +112,7 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
       const holders = (await context.registry.comets()).map(({ node, incarnation }) => ({ comet: node, incarnation }));
       const counts = await Promise.all(holders.map((holder) => disconnectOn(context, holder, target, 'kicked')));
       const count = counts.reduce((sum, one) => sum + one, 0);
+      await outliving(context.credentials);
       if (count === 0) throw new ImgoError('session_not_found', { id: shown(id) });
       return { closed: count };
     },
@@ -127,6 +129,7 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
         context.clock.now(),
       );
       const count = await disconnectSessions(context, sessions, 'kicked', () => ({ kind: 'user', user: uid }));
+      await outliving(context.credentials);
       return { closed: count };
     },
   );
@@ -152,7 +155,9 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
         sessions.map(({ session }) => session),
         context.clock.now(),
       );
-      return { closed: await disconnectSessions(context, sessions, 'kicked', bySession) };
+      const count = await disconnectSessions(context, sessions, 'kicked', bySession);
+      await outliving(context.credentials);
+      return { closed: count };
     },
   );
 }

@@ -1,6 +1,8 @@
 // kafkajs as it is used here: one client a queue, its log in ours, its errors in the words of the error table.
 
-import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
+import { connect, isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
 import { type Cluster, clusterOf, fixFetch, fixLeaders, fixRequestQueue } from './internals.js';
 import type { KafkaConnection, KafkaQueueOptions } from './options.js';
@@ -8,6 +10,7 @@ import type { KafkaConnection, KafkaQueueOptions } from './options.js';
 /** For a request that has no limit of its own. */
 const REQUEST_MS = 10_000;
 const CONNECT_MS = 3_000;
+const KEEP_ALIVE_MS = 60_000;
 /** A caller here repeats by itself; a client that goes on alone for long hides what is wrong. */
 const RETRY = { retries: 2, initialRetryTime: 100, maxRetryTime: 300 };
 
@@ -23,7 +26,8 @@ export class KafkaClient {
     const { brokers, tls, sasl } = kafka;
     const config: KafkaConfig = {
       clientId,
-      brokers: [...brokers],
+      brokers: brokers.map(uncut),
+      socketFactory,
       connectionTimeout: CONNECT_MS,
       authenticationTimeout: CONNECT_MS,
       requestTimeout: REQUEST_MS,
@@ -65,6 +69,20 @@ export class KafkaClient {
     return new ImgoError('kafka_unreachable', { brokers, detail }, { cause: thrown });
   }
 }
+
+/** kafkajs cuts an address at its first colon: within brackets something else stands for it, until it is dialled. */
+function uncut(broker: string): string {
+  return broker.replace(/^\[.*\]/, (host) => host.replaceAll(':', '_'));
+}
+
+/** As kafkajs's own, and where {@link uncut} left something, what was meant. */
+const socketFactory: ISocketFactory = ({ host: given, port, ssl, onConnect }) => {
+  const host = given.startsWith('[') ? given.slice(1, -1).replaceAll('_', ':') : given;
+  const socket = ssl
+    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+    : connect({ host, port }, onConnect);
+  return socket.setKeepAlive(true, KEEP_ALIVE_MS);
+};
 
 /** Outermost first. */
 function causes(thrown: unknown): readonly { readonly message: string; readonly text: string }[] {

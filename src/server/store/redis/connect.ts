@@ -43,6 +43,11 @@ export interface RedisLink extends AsyncDisposable {
   ask(server: Redis, name: string, ...args: readonly Argument[]): Promise<unknown>;
   /** Every server that takes writes. */
   primaries(): readonly Redis[];
+  /**
+   * Whether all that was written to the server of `key` before this call outlives it: another server has it, or there is no
+   * other. false: none confirmed it in half a second. Over a connection of its own, because Redis holds up one that waits.
+   */
+  copied(key: string): Promise<boolean>;
   /** Grows when what was asked for is sent: as long as it stays the same, who asks the same may share a question. */
   readonly turn: number;
   /**
@@ -56,6 +61,8 @@ const RECONNECT_MS = 50;
 const RECONNECT_MAX_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 const COMMAND_TIMEOUT_MS = 1_000;
+/** For a replica, after what it was given: below the time that an answer is waited for. */
+const COPY_MS = 500;
 
 /**
  * Connects and waits until the first commands may be sent.
@@ -63,9 +70,25 @@ const COMMAND_TIMEOUT_MS = 1_000;
  */
 export async function connectRedis(options: ConnectOptions): Promise<RedisLink> {
   const target = parseRedisUrl(options.url);
-  const client = target.kind === 'cluster' ? clusterClient(target, options) : serverClient(target, options);
-  await firstReady(client, target, options);
-  return new Link(client, target.shown, options);
+  const ready = async (more: Partial<ConnectOptions> = {}): Promise<Redis | Cluster> => {
+    const client = target.kind === 'cluster' ? clusterClient(target, options) : serverClient(target, options);
+    await firstReady(client, target, { ...options, ...more });
+    return client;
+  };
+  return new Link(await ready(), target.shown, options, () => ready({ connectForMs: 2 * COPY_MS }));
+}
+
+/** Redis counts what a connection has written: a write after all others stands for them. */
+async function askCopied(client: Redis | Cluster, key: string): Promise<boolean> {
+  try {
+    const batch = client.pipeline().set(key, '', 'PX', 1).info('replication').call('wait', 1, COPY_MS);
+    const [, info, confirmed] = (await batch.exec()) ?? [];
+    const failed = info?.[0] ?? confirmed?.[0];
+    if (failed) throw failed;
+    return Number(confirmed?.[1]) > 0 || /^connected_slaves:0\r?$/m.test(String(info?.[1]));
+  } finally {
+    client.disconnect();
+  }
 }
 
 function commonOptions(target: RedisTarget, options: ConnectOptions): RedisOptions {
@@ -232,6 +255,9 @@ class Link implements RedisLink {
   readonly #clock: Clock;
   readonly #unanswered: Unanswered;
   #corked = false;
+  readonly #another: () => Promise<Redis | Cluster>;
+  /** By key: what began before now says nothing of what is written now, what has not begun does. */
+  readonly #asked = new Map<string, { readonly running: Promise<boolean>; next: Promise<boolean> | undefined }>();
   #ends = 0;
   #closed = false;
 
@@ -239,8 +265,10 @@ class Link implements RedisLink {
     client: Redis | Cluster,
     address: string,
     { clock, commandTimeoutMs = COMMAND_TIMEOUT_MS }: ConnectOptions,
+    another: () => Promise<Redis | Cluster>,
   ) {
     this.#client = client;
+    this.#another = another;
     this.#clock = clock;
     this.address = address;
     this.#unanswered = new Unanswered({
@@ -282,6 +310,22 @@ class Link implements RedisLink {
 
   primaries(): readonly Redis[] {
     return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
+  }
+
+  copied(key: string): Promise<boolean> {
+    const asked = this.#asked.get(key);
+    if (asked === undefined) return this.#askCopied(key);
+    asked.next ??= asked.running.then(() => this.#askCopied(key));
+    return asked.next;
+  }
+
+  #askCopied(key: string): Promise<boolean> {
+    const running = this.#another()
+      .then((client) => askCopied(client, key))
+      .catch(() => false)
+      .finally(() => this.#asked.delete(key));
+    this.#asked.set(key, { running, next: undefined });
+    return running;
   }
 
   renew(): void {

@@ -1,5 +1,5 @@
 // The Credentials engine in Redis: tokens, API keys and kicks, each call one script in one slot; lists in bounded steps. As
-// durable as Redis is.
+// durable as Redis is; that a replica has them too is asked for apart.
 
 import type { SessionId, TokenId, UserId } from '../../../protocol/ids.js';
 import type { Credentials, KeyRecord, TokenRecord } from '../credentials.js';
@@ -92,6 +92,10 @@ export class RedisCredentials implements Credentials {
 
   async forget(before: number): Promise<void> {
     while (Number(await this.#run(scripts.FORGET, before, STEP)) >= STEP);
+  }
+
+  outlive(): Promise<boolean> {
+    return this.#link.copied(`${this.#kicks}:copied`);
   }
 
   get #kicks(): string {
