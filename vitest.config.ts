@@ -25,8 +25,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/**/*.broker.test.ts', 'node_modules/**'],
     pool: 'forks',
-    // Two to a core: most of them wait for processes most of the time.
-    maxWorkers: 4,
+    // More than cores: most of them wait for processes most of the time.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,

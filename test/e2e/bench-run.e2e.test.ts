@@ -110,7 +110,7 @@ describe('against one server, that goes on', () => {
     const idle = await run({ mode: 'idle', durationMs: 300, transport: 'ws' }, own('ws'));
     expectWhole(idle);
     expect([idle.offered, idle.delivered]).toEqual([0, 0]);
-    const connect = await run({ mode: 'connect', churn: 1, durationMs: 1_000, transport: 'ws' }, own('ws'));
+    const connect = await run({ mode: 'connect', churn: 1, durationMs: 2_000, transport: 'ws' }, own('ws'));
     expect(connect.connections).toMatchObject({ open: 60, failed: {} });
     expect(connect.connections.perSecond).toBeGreaterThan(0);
     expect(connect.excused.churned).toBeGreaterThan(20);
