@@ -281,7 +281,8 @@ export class Cluster {
   #logicFor(from: SimProcess): LogicService {
     return new Proxy({} as LogicService, {
       get: (_target, name) => {
-        if (name === 'then') return undefined;
+        // Calling off says no more than the time that goes with an open.
+        if (name === 'then' || name === 'callOff') return undefined;
         return (...args: unknown[]) => {
           const up = this.logics.filter(({ process }) => process.state !== 'dead');
           const to = up.length === 0 ? this.logics[0] : this.scheduler.pick(up);
