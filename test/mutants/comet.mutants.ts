@@ -348,5 +348,12 @@ export const COMET_MUTANTS: readonly Mutant[] = [
     'guards',
     'descriptors',
   ),
-  mutant('a failed report is forgotten', 'progress', 'this.#repeat = true;', '', 'slow', 'told again'),
+  mutant(
+    'a failed report is forgotten',
+    'progress',
+    'this.#clock.after(REPEAT_MS, () => this.#repeatAll());',
+    '',
+    'slow',
+    'told again',
+  ),
 ];
