@@ -40,8 +40,14 @@ function bench(answer: (node: NodeId) => Promise<void> = async () => undefined) 
 
 function note(n: number, bytes = 10): Notification {
   const ids = { id: { epoch: 1, n }, prev: { epoch: 1, n: n - 1 } };
-  const log = userLog('1' as UserId);
-  return { log, ...ids, operation: undefined, payload: new Uint8Array(bytes), acceptedAt: 1, ephemeral: false };
+  return {
+    log: userLog('1' as UserId),
+    ...ids,
+    payload: new Uint8Array(bytes),
+    operation: undefined,
+    acceptedAt: 1,
+    ephemeral: false,
+  };
 }
 
 const frame = (name: string, ...notifications: Notification[]) => ({ comet: comet(name), notifications });
