@@ -7,7 +7,7 @@ import { systemClock } from '../../src/server/clock.js';
 import { bucketOf } from '../../src/server/store/bucket.js';
 import type { Buckets, BucketsOptions } from '../../src/server/store/buckets.js';
 import type { Credentials } from '../../src/server/store/credentials.js';
-import { connectRedis, type RedisLink } from '../../src/server/store/redis/connect.js';
+import type { RedisLink } from '../../src/server/store/redis/connect.js';
 import { openHistory } from '../../src/server/store/redis/history.js';
 import { RedisWatch } from '../../src/server/store/redis/watch.js';
 import { openRedisStore, type RedisStore } from '../../src/server/store/redis.js';
@@ -16,6 +16,7 @@ import { type BucketsEngine, device, LOG, OPTIONS, Stage, user } from '../confor
 import { credentialsConformance } from '../conformance/credentials.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type RedisServer, startRedis } from './redis.js';
+import { patientLink } from './redis-link.js';
 import { uniquePrefix } from './shared.js';
 
 interface Running {
@@ -40,7 +41,7 @@ afterAll(async () => {
 });
 
 async function connect(): Promise<void> {
-  link = await connectRedis({ url: server.url, clock: systemClock });
+  link = await patientLink(server.url);
   // With everysec what was answered in the last two seconds may not have been given to the system yet.
   await link.command('config', 'set', 'appendfsync', 'always');
   watch = await RedisWatch.start({ link, clock: systemClock });

@@ -58,7 +58,8 @@ beforeAll(async () => {
   await node('here-logic').start();
   const apart = [...nodes.values()].filter(({ name: each }) => each !== 'here-logic' && each !== 'far-comet');
   await Promise.all(apart.map((each) => each.start()));
-});
+  // Eight processes and a Kafka on a machine that does other things.
+}, 300_000);
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.close()));
   await Promise.all([...nodes.values()].map((each) => each.end('SIGKILL')));

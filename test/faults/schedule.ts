@@ -86,10 +86,7 @@ export class Schedule {
       for (const node of cluster.nodes) {
         if (this.#over) return;
         if (!node.up) continue;
-        const how = await node.end('SIGTERM');
-        // With a broker away at the same time it may not get done what it wants to in its time, and says so.
-        if (how === 1) this.#options.say(`${node.name} did not stop in time`);
-        else if (how !== 0) this.#stuck(`${node.name} ended with ${how} when it was asked to stop`);
+        await this.#endNode(node);
         await this.#back(node.start(), node.name);
       }
     };
@@ -129,8 +126,7 @@ export class Schedule {
       await this.#make(`to-${name}`, async () => {
         for (const node of order) {
           if (this.#over) throw new Error('there was no time for all nodes');
-          const how = await node.end('SIGTERM');
-          if (how !== 0) this.#stuck(`${node.name} ended with ${how} when it was asked to stop`);
+          await this.#endNode(node);
           node.launcher = launcher;
           await this.#back(node.start(), node.name);
           await wait(this.#options.calmMs);
@@ -138,6 +134,13 @@ export class Schedule {
         }
       });
     }
+  }
+
+  async #endNode(node: ClusterNode): Promise<void> {
+    const how = await node.end('SIGTERM');
+    // With a broker away at the same time it may not get done what it wants to in its time, and says so.
+    if (how === 1) this.#options.say(`${node.name} did not stop in time`);
+    else if (how !== 0) this.#stuck(`${node.name} ended with ${how} when it was asked to stop`);
   }
 
   async #make(name: string, make: () => Promise<void>): Promise<void> {

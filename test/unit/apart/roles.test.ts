@@ -23,6 +23,18 @@ test('a push that a logic accepts reaches a client of a comet in another process
   ]);
 });
 
+test.each(['remote', 'always'])('over IPv6 as well, with TLS for links: %s', async (encrypt) => {
+  const listen = { 'cluster.rpc': '[::1]:0', 'listen.tcp': '[::1]:0', 'listen.ws': '[::1]:0' };
+  await using stage = new Stage({ settings: { ...listen, 'cluster.encrypt': encrypt } });
+  await stage.start('l1', 'logic,job', { 'listen.http': '[::1]:0' });
+  await stage.start('c1', 'comet');
+  const { got } = await stage.listen(stage.api('l1'), '7', 'c1');
+  await stage.api('l1').push({ user: '7' }, 'six');
+  await until('it', () => got.length === 1);
+  const [logic, comet] = ['l1', 'c1'].map((name) => stage.servers.get(name)?.addresses);
+  for (const address of [logic?.http, logic?.rpc, comet?.tcp, comet?.ws]) expect(address).toContain('[::1]:');
+});
+
 test('a logic that dies is invisible: another one keeps the comet’s lease and opens its sessions', async () => {
   await using stage = new Stage({ leaseMs: 3_000 });
   await stage.start('l1', 'logic,job');
