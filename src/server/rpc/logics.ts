@@ -131,9 +131,9 @@ export class Logics {
       return reply as Awaited<ReturnType<LogicService['open']>>;
     } catch (error) {
       // A logic that could not do all of it, because its store did not answer, may have registered it all the same; so may one
-      // that was asked before and is gone, of which the one that refuses it knows nothing.
-      const refused = isUntouched(error) || (error instanceof ImgoError && error.code === 'token_refused');
-      if (lost || !refused) this.#abandoned.add(whole);
+      // that was asked and is gone, of which the one that refuses it knows nothing. Where none was reached there is nothing.
+      const nothing = isUnreachable(error) || isUntouched(error) || isRefused(error);
+      if (lost || !nothing) this.#abandoned.add(whole);
       throw error;
     } finally {
       this.#opening.delete(request);
@@ -258,6 +258,10 @@ export class Logics {
     this.#loggedAt = clock.monotonic();
     log.warn({ logic, why: reasonOf(error) }, 'a logic does not answer; another one is asked');
   }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ImgoError && error.code === 'token_refused';
 }
 
 function isUnreachable(error: unknown): boolean {

@@ -18,13 +18,23 @@ afterEach(async () => {
   for (const step of undo.splice(0).reverse()) await step();
 });
 
-async function logic(node: string, handler: LinkHandler): Promise<RpcListener> {
+async function logic(node: string, handler: LinkHandler, port = 0): Promise<RpcListener> {
   const self = { node, role: 'logic' } as const;
   const listener = new RpcListener({ ...common, self, handlerFor: () => handler }, Promise.resolve({ comet: key }));
-  await listener.listen('127.0.0.1', 0);
+  await listener.listen('127.0.0.1', port);
   undo.push(() => listener.close());
   return listener;
 }
+
+function comet(seeds: readonly string[]): Logics {
+  const self = { node: 'c', role: 'comet' } as const;
+  const logics = new Logics({ ...common, self, key, seeds, onCallers: () => undefined });
+  undo.push(() => logics.stop());
+  return logics;
+}
+
+const credential = { kind: 'token', token: 't' } as const;
+const request = { comet: 'c' as NodeId, credential, withinMs: 500 } as unknown as OpenRequest;
 
 test.each([
   ['refuses it untouched', new ImgoError('overloaded', { reason: 'opens', untouched: 1 })],
@@ -49,13 +59,30 @@ test.each([
     listeners.set(name, listener);
     addresses.push(listener.address);
   }
-  const self = { node: 'c', role: 'comet' } as const;
-  const logics = new Logics({ ...common, self, key, seeds: addresses, onCallers: () => undefined });
-  undo.push(() => logics.stop());
+  const logics = comet(addresses);
   await logics.start(new AbortController().signal);
-  const credential = { kind: 'token', token: 't' } as const;
-  const request = { comet: 'c' as NodeId, credential } as unknown as OpenRequest;
   await expect(logics.logic.open(request)).rejects.toMatchObject({ code: refusal.code });
   expect(new Set(asked).size).toBe(2);
   expect((await abandoned.promise).credential).toEqual(credential);
+});
+
+test('an open that no logic was asked for is not taken back', async () => {
+  const asked: string[] = [];
+  let address = '';
+  const handler: LinkHandler = async (method) => {
+    if (method === 'cluster.welcome') return { logics: [address] };
+    asked.push(method);
+    return undefined;
+  };
+  const first = await logic('a', handler);
+  address = first.address;
+  const logics = comet([address]);
+  await logics.start(new AbortController().signal);
+  await first.close();
+  await expect.poll(() => logics.reachable).toBe(false);
+  await expect(logics.logic.open(request)).rejects.toMatchObject({ code: 'node_unreachable' });
+  await logic('a', handler, Number(address.split(':')[1]));
+  await logics.logic.revalidate([]);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(asked).toEqual(['logic.revalidate']);
 });
