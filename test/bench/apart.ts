@@ -9,7 +9,7 @@
 // BENCH_RATES=1000: that rate only, which is what a profile (BENCH_NODE_OPTIONS=--cpu-prof) should be of.
 
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import type { BenchResult } from '../../src/bench/figures.js';
@@ -170,6 +170,7 @@ async function measure(): Promise<readonly BenchRow[]> {
   const kafka = stack.use(await startKafka());
   const redis = stack.use(await startRedis());
   const folder = newFolder();
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const server = await startServer(['--nodes', '1', '--kafka', kafka.bootstrap.join(','), '--redis', redis.url], {
     ...{ XDG_STATE_HOME: folder, IMGO_LISTEN__HTTP: '0', IMGO_LISTEN__WS: '0', IMGO_LISTEN__TCP: '0' },
     NODE_OPTIONS: process.env['BENCH_NODE_OPTIONS'] ?? '',
