@@ -9,8 +9,11 @@ const AT_ONCE = 8;
 /** Of those that wait; beyond it the oldest is given up. */
 const WAITING_BYTES = 8 * 1024 * 1024;
 const EACH_BYTES = 512;
-const ATTEMPTS = 10;
-const AGAIN_MS = 100;
+/** How long each is tried. */
+const TRY_MS = 120_000;
+/** Between two tries: doubled each time, within these. Who tries keeps the others waiting, so that it must not sleep through the end. */
+const AGAIN_MIN_MS = 100;
+const AGAIN_MAX_MS = 2_000;
 
 export class Abandoned {
   readonly #clock: Clock;
@@ -19,7 +22,7 @@ export class Abandoned {
   readonly #waiting = new Set<OpenRequest>();
   #bytes = 0;
   #underWay = 0;
-  #stopped = false;
+  readonly #stopped = new AbortController();
 
   /** `onGivenUp`: one stays registered until the lease of its comet is over. */
   constructor(clock: Clock, takeBack: (request: OpenRequest) => Promise<void>, onGivenUp: () => void) {
@@ -42,7 +45,7 @@ export class Abandoned {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#stopped.abort();
     this.#waiting.clear();
     this.#bytes = 0;
   }
@@ -66,15 +69,18 @@ export class Abandoned {
   }
 
   async #settle(request: OpenRequest): Promise<void> {
-    for (let attempt = 0; attempt < ATTEMPTS && !this.#stopped; attempt++) {
+    const { signal } = this.#stopped;
+    const until = this.#clock.monotonic() + TRY_MS;
+    for (let waitMs = AGAIN_MIN_MS; !signal.aborted; waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS)) {
       try {
         await this.#takeBack(request);
         return;
       } catch {
-        await pause(this.#clock, AGAIN_MS * 2 ** attempt);
+        if (this.#clock.monotonic() >= until) break;
+        await pause(this.#clock, waitMs, signal);
       }
     }
-    if (!this.#stopped) this.#onGivenUp();
+    if (!signal.aborted) this.#onGivenUp();
   }
 }
 

@@ -120,15 +120,20 @@ export class Logics {
     const nonce = Buffer.from(this.#options.clock.randomBytes(NONCE_BYTES)).toString('base64url');
     const whole: OpenRequest = { ...request, nonce };
     this.#opening.set(request, nonce);
+    let lost = false;
+    const onLost = () => {
+      lost = true;
+    };
     try {
       // A logic that is slow is not helped by another one that does the same for nobody.
       const withinMs = Math.min(request.withinMs ?? CALL_MS, CALL_MS);
-      const reply = await this.#call('logic.open', [whole], Math.max(withinMs, ATTEMPT_MS), withinMs);
+      const reply = await this.#call('logic.open', [whole], Math.max(withinMs, ATTEMPT_MS), { withinMs, onLost });
       return reply as Awaited<ReturnType<LogicService['open']>>;
     } catch (error) {
-      // A logic that could not do all of it, because its store did not answer, may have registered it all the same.
-      const settled = isUntouched(error) || (error instanceof ImgoError && error.code === 'token_refused');
-      if (!settled) this.#abandoned.add(whole);
+      // A logic that could not do all of it, because its store did not answer, may have registered it all the same; so may one
+      // that was asked and is gone, of which the one that refuses it knows nothing. Where none was reached there is nothing.
+      const nothing = isUnreachable(error) || isUntouched(error) || isRefused(error);
+      if (lost || !nothing) this.#abandoned.add(whole);
       throw error;
     } finally {
       this.#opening.delete(request);
@@ -143,8 +148,13 @@ export class Logics {
     }
   }
 
-  /** Asks one logic after the other until one answers, or the time is over. */
-  async #call(method: string, args: readonly unknown[], attemptMs: number, withinMs = CALL_MS): Promise<unknown> {
+  /** Asks one logic after the other until one answers, or the time is over. `onLost`: one was asked that did not answer. */
+  async #call(
+    method: string,
+    args: readonly unknown[],
+    attemptMs: number,
+    { withinMs = CALL_MS, onLost }: { readonly withinMs?: number; readonly onLost?: () => void } = {},
+  ): Promise<unknown> {
     const { clock } = this.#options;
     const until = clock.monotonic() + withinMs;
     for (;;) {
@@ -155,6 +165,7 @@ export class Logics {
         return await link.call(method, args, Math.min(attemptMs, left));
       } catch (error) {
         if (!isUnreachable(error)) throw error;
+        if (link?.isDown === false) onLost?.();
         if (this.#current === link) this.#current = undefined;
         if (this.#stopped || clock.monotonic() + AGAIN_MS > until) throw error;
         if (this.#known.every((address) => this.#links.get(address)?.isDown !== false)) await pause(clock, AGAIN_MS);
@@ -247,6 +258,10 @@ export class Logics {
     this.#loggedAt = clock.monotonic();
     log.warn({ logic, why: reasonOf(error) }, 'a logic does not answer; another one is asked');
   }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ImgoError && error.code === 'token_refused';
 }
 
 function isUnreachable(error: unknown): boolean {
