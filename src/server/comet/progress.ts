@@ -119,6 +119,9 @@ export class ProgressReporter {
       const report = session.closed ? undefined : this.#reportOf(session);
       if (report === undefined) continue;
       reports.push(report);
+      // It is told what the client took; what lies between that and what it was sent has its own time.
+      if (session.dialect === 'native' && compareIds(session.drainedTo, session.reportedDrained) > 0)
+        this.#later(session, NATIVE_MS);
       if (reports.length < REPORTS_PER_CALL) continue;
       this.#tell(reports);
       reports = [];

@@ -110,6 +110,18 @@ test('what a native client was sent and does not acknowledge moves its position 
   expect(told()).toEqual([['s0', 2, false]]);
 });
 
+test('what it was sent and does not acknowledge is told of, too, where it has acknowledged what was before', async () => {
+  const session = open();
+  take(session, 1);
+  drain(session, 2);
+  await clock.pass(2_500);
+  expect(told()).toEqual([
+    ['s0', 1, true],
+    ['s0', 2, false],
+  ]);
+  expect(clock.idle).toBe(true);
+});
+
 test('a session that ends says at once what it has not said', async () => {
   const session = open();
   take(session, 1);
