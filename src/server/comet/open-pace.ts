@@ -31,7 +31,8 @@ export class OpenPace {
   /** Calls `open` at once, or in a later turn. It must not throw. */
   begin(open: () => void): void {
     this.#schedule();
-    if (this.#begun >= this.#most()) {
+    // Nobody goes before who waits, even where a sweep has ended meanwhile and more may begin.
+    if (this.#waiting.length > 0 || this.#begun >= this.#most()) {
       this.#waiting.push(open);
       return;
     }

@@ -45,3 +45,15 @@ test('while a sweep goes on fewer begin, and as many as before when it has ended
   await clock.rest();
   expect(begun).toEqual(Array.from({ length: 200 }, (_, n) => n));
 });
+
+test('who comes when a sweep has just ended does not go before those that wait', async () => {
+  const clock = new HandClock();
+  let sweeping = true;
+  const pace = new OpenPace(clock, () => sweeping);
+  const begun: number[] = [];
+  for (let n = 0; n < 20; n++) pace.begin(() => begun.push(n));
+  sweeping = false;
+  pace.begin(() => begun.push(20));
+  await clock.rest();
+  expect(begun).toEqual(Array.from({ length: 21 }, (_, n) => n));
+});
