@@ -1,8 +1,8 @@
 /**
- * Opens at the rate at which they succeed. So many are under way as are answered soon: one more with each that is (after the first
- * one that was not: one more a round), fewer when one was not answered or took long. The others wait in their order, bounded in
- * bytes and by what they can still wait for; who would wait in vain is refused at once, with a time of its own to come again, one
- * after the other at that rate. So a herd costs what it can be served, and nobody works for who is gone.
+ * Opens at the rate at which they succeed. So many are under way as are answered soon: where so many are there, one more with each
+ * that is (after the first one that was not: one more a round), fewer when one was not answered or took long. The others wait in
+ * their order, bounded in bytes and by what they can still wait for; who would wait in vain is refused at once, with a time of its
+ * own to come again, one after the other at that rate. So a herd costs what it can be served, and nobody works for who is gone.
  */
 import { ImgoError } from '../protocol/errors.js';
 import type { Clock } from './clock.js';
@@ -135,7 +135,9 @@ export class OpenLimit {
     const tookMs = now - since;
     this.#takesMs += (tookMs - this.#takesMs) * (this.#takesMs === 0 ? 1 : WEIGHT);
     if (!failed && tookMs <= allowedMs * SOON) {
-      this.#most = Math.min(MOST, this.#most + (this.#looking ? 1 : 1 / this.#most));
+      // Beyond the first it is raised by those who reach it: a limit that is not says nothing of what would be answered soon.
+      if (this.#most < FIRST || this.#underWay >= this.most)
+        this.#most = Math.min(MOST, this.#most + (this.#looking ? 1 : 1 / this.#most));
     } else if ((failed || tookMs > allowedMs * LATE) && since > this.#narrowedAt) {
       this.#most = Math.max(FEWEST, this.#most * NARROWER);
       this.#narrowedAt = now;

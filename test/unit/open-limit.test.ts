@@ -165,3 +165,15 @@ test.each([20, 100, 2_000])(
   },
   60_000,
 );
+
+test('many that come one by one say nothing of how many could come at once', async () => {
+  const clock = new HandClock();
+  const { limit, begun, open } = opensWith(clock);
+  for (let n = 0; n < 2_000; n++) {
+    open(`${n}`);
+    await clock.turn();
+    begun.at(-1)?.done.resolve();
+    await clock.turn();
+  }
+  expect([limit.underWay, limit.most]).toEqual([0, 64]);
+});
