@@ -248,7 +248,7 @@ export interface StatsRequest {
   readonly sums?: boolean;
 }
 
-/** Of topics and sessions nothing but how many there are: it costs the same whatever a comet has. */
+/** Of topics and sessions how many there are, and the busiest topic, for which each is looked at: little, whatever there is. */
 export const NUMBERS_ONLY: StatsRequest = { topics: 0, topicOrder: 'members', sessions: 0 };
 
 /** What the first topics of an answer have the most of. `rate`: messages a second; `lag`: members that lag. */
