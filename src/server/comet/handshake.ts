@@ -6,7 +6,7 @@ import { DISCONNECT, type DisconnectName, type DisconnectRow } from '../../proto
 import { ImgoError } from '../../protocol/errors.js';
 import { ALL_LOG, type LogName, maxId, type RoomId, roomLog, userLog } from '../../protocol/ids.js';
 import { encodeNativeAuthReply, type RoomState } from '../../protocol/native-json.js';
-import { againOf, isUntouched } from '../open-limit.js';
+import { againOf } from '../open-limit.js';
 import type { OpenReply, OpenRequest } from '../rpc/services.js';
 import type { Auth } from './auth.js';
 import type { CometCore } from './core.js';
@@ -171,9 +171,13 @@ function bytesOf({ rooms, credential }: Auth): number {
   return WAITING_OVERHEAD + secret + (rooms ?? []).reduce((sum, room) => sum + 32 + room.length, 0);
 }
 
-/** A token that was refused is counted by how its connection was closed. */
+/**
+ * A token that was refused is counted by how its connection was closed. Only a limit says when to come again: what failed before
+ * anything was done, because the store does not answer, has failed all the same.
+ */
 function count(core: CometCore, session: Session, error: unknown): void {
-  if (isUntouched(error)) core.counters.count(session.closed ? 'dropped_open' : 'refused_open');
+  if (error instanceof ImgoError && againOf(error) !== undefined)
+    core.counters.count(session.closed ? 'dropped_open' : 'refused_open');
   else if (!(error instanceof ImgoError && error.code === 'token_refused')) core.counters.count('failed_open');
 }
 

@@ -1,6 +1,7 @@
 // Races that the simulation found, each by itself.
 
 import { expect, test } from 'vitest';
+import { ImgoError } from '../../../src/protocol/errors.js';
 import { encodeFrame, Op } from '../../../src/protocol/frame.js';
 import { compareIds, type DeviceId, type NodeId, type SessionId, type UserId } from '../../../src/protocol/ids.js';
 import { NATIVE_VER } from '../../../src/protocol/native.js';
@@ -147,4 +148,25 @@ test('a member that is held when it comes back to a topic that was behind reads 
   outlet.drain();
   await stage.clock.pass(100);
   expect(outlet.ids).toEqual(ids.slice(3).map(({ epoch, n }) => `${epoch}-${n}`));
+});
+
+test('an open that fails before anything was done, because the store is away, counts as failed', async () => {
+  const between = (logic: Logic): LogicService =>
+    new Proxy(logic, {
+      get(target, name) {
+        if (name === 'open') {
+          return async () => {
+            throw new ImgoError('redis_unreachable', { address: 'r', detail: 'away', untouched: 1 });
+          };
+        }
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  await using live = await Live.start({ between });
+  const client = await live.tcp();
+  client.send(encodeFrame(NATIVE_VER, Op.AUTH, 1, encodeNativeAuth({ token: await live.token('u', 'phone') })));
+  await client.end();
+  const { reasons } = await live.comet.service.stats();
+  expect([reasons['failed_open'], reasons['refused_open']]).toEqual([1, undefined]);
 });
