@@ -245,8 +245,8 @@ describe('a message lost to', () => {
     // Until the kernel takes no more, the ring (4 MiB) has gone on, and the member has lost its place.
     for (let at = 0; at < 400; at++) await api.push({ room }, large);
     const pushed = await push({ room }, 'small');
-    const held = await verdict(pushed, 'kept', null);
-    expect(stepOf(held, 'swept')).toMatchObject({ held: 1, written: 0 });
+    await verdict(pushed, 'kept', null);
+    await expect.poll(async () => stepOf(await trace(pushed), 'swept')).toMatchObject({ held: 1, written: 0 });
     member.socket.resume();
     await member.next(Op.GAP);
     const found = await verdict(pushed, 'lost', 'gap');

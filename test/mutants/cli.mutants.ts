@@ -38,8 +38,8 @@ export const CLI_MUTANTS: readonly Mutant[] = [
   mutant(
     'every 127-like name is loopback',
     'server/config',
-    '/^127(\\.\\d{1,3}){3}$/.test(bare)',
-    '/^127(\\.\\d{1,3}){3}/.test(bare)',
+    '127(\\.\\d{1,3}){3}$/.test(bare)',
+    '127(\\.\\d{1,3}){3}/.test(bare)',
     'config',
     'is not',
   ),

@@ -25,8 +25,8 @@ export const LOGIC_MUTANTS: readonly Mutant[] = [
   mutant(
     "a kick of a user's sessions is not written down",
     'routes/sessions.ts',
-    'sessions.map(({ session }) => session),\n        context.clock.now(),\n      );\n      const count',
-    '[],\n        context.clock.now(),\n      );\n      const count',
+    "sessions.map(({ session }) => session),\n        context.clock.now(),\n      );\n      const count = await disconnectSessions(context, sessions, 'kicked', () =>",
+    "[],\n        context.clock.now(),\n      );\n      const count = await disconnectSessions(context, sessions, 'kicked', () =>",
     'sessions',
   ),
   mutant(
