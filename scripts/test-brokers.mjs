@@ -26,8 +26,8 @@ if (missing.length === 0) {
   if (filters.length > 0) await runVitest(counts, [config, ...filters]);
   else {
     await Promise.all([
-      runVitest(counts, [config, ...OWN_KAFKA]),
-      runVitest(counts, [config, ...OWN_KAFKA.map((file) => `--exclude=${file}`)], { aside: true }),
+      runVitest(counts, [config, ...OWN_KAFKA], { lane: 0 }),
+      runVitest(counts, [config, ...OWN_KAFKA.map((file) => `--exclude=${file}`)], { aside: true, lane: 1 }),
     ]);
   }
 } else {

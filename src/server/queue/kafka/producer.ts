@@ -406,7 +406,8 @@ export class Producer {
       })
       .finally(() => {
         this.#recovering = false;
-        if (this.#trouble !== undefined) this.#recover([], this.#trouble.cause);
+        // What another leader took meanwhile ended the trouble, and not what was held since this began.
+        if (this.#trouble !== undefined || this.#held.size > 0) this.#recover([], this.#trouble?.cause ?? cause);
         this.#pumpSoon();
       });
   }
