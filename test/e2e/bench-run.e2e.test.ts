@@ -111,7 +111,9 @@ describe('against one server, that goes on', () => {
     expectWhole(idle);
     expect([idle.offered, idle.delivered]).toEqual([0, 0]);
     const connect = await run({ mode: 'connect', churn: 1, durationMs: 2_000, transport: 'ws' }, own('ws'));
-    expect(connect.connections).toMatchObject({ open: 60, failed: {} });
+    expect(connect.connections).toMatchObject({ target: 60, failed: {} });
+    // Those that ended last may be on their way back.
+    expect(connect.connections.open).toBeGreaterThan(30);
     expect(connect.connections.perSecond).toBeGreaterThan(0);
     expect(connect.excused.churned).toBeGreaterThan(20);
   });
