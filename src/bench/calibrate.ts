@@ -4,6 +4,7 @@
 import { Op } from '../protocol/frame.js';
 import { messagesPerFlush } from './expectation.js';
 import type { Calibration } from './figures.js';
+import { now } from './now.js';
 import { Offer } from './offer.js';
 import type { BenchPlan } from './plan.js';
 import type { PushApi } from './push.js';
@@ -23,8 +24,6 @@ const PACE_MS = 800;
 /** So that slow rates have a p99, too. */
 const MOST_EVERY_MS = 5;
 const UPGRADED = Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ${UPGRADE_ANSWER}\r\n\r\n`);
-
-const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** Takes about 1.2 s. */
 export async function calibrate(plan: BenchPlan): Promise<Calibration> {

@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { audit } from './audit.js';
 import { Clients } from './clients.js';
 import type { ReceiverFigures, ReceiverOrder, ReceiverWord } from './messages.js';
+import { now } from './now.js';
 import { brokenOf } from './pardons.js';
 import { Samples } from './samples.js';
 
@@ -13,7 +14,6 @@ const NICE = 15;
 /** Often enough to see a loop that hangs, seldom enough for a hundred processes on a core. */
 const LOOK_MS = 50;
 
-const now = () => Number(process.hrtime.bigint()) / 1e6;
 // Who asked may be gone by now; 'disconnect' follows.
 const say = (word: ReceiverWord) => process.send?.(word, undefined, undefined, () => undefined);
 

@@ -17,6 +17,7 @@ import { Fleet } from './fleet.js';
 import { addUp, percentilesOf } from './latencies.js';
 import { shares } from './layout.js';
 import type { ReceiverSetup } from './messages.js';
+import { now } from './now.js';
 import type { BenchPlan } from './plan.js';
 import { turnMs } from './turns.js';
 import { authReplyBytes, pushBytes } from './wire/served.js';
@@ -51,8 +52,6 @@ const LOOK_MS = 20;
 const CLOSE_MS = 3_000;
 const UNDER_WAY = 400;
 const MOST_UNDER_WAY = 2_000;
-
-const now = () => performance.now();
 
 /**
  * `writing`: as the run did it; undefined: as its plan expects. undefined: there is nothing to compare (no connections, or
@@ -233,7 +232,7 @@ async function played(smaller: Smaller, servers: BareServers, fleet: Fleet, sign
   const everyMs = 1_000 / rate;
   const lasting = Math.min(MOST_PLAY_MS, Math.max(PLAY_MS, PLAY_WINDOWS * windowMs));
   const all = Math.max(1, Math.round(lasting / everyMs));
-  const startedAt = Number(process.hrtime.bigint()) / 1e6 + REPORT_MS;
+  const startedAt = now() + REPORT_MS;
   fleet.takeLatencies();
   fleet.tell({ do: 'schedule', startedAt, everyMs, firstMeasured: Math.ceil(all * PLAY_WARM_SHARE) });
   const order: Played = { served: plan, startedAt, everyMs, all, windowMs };

@@ -18,6 +18,7 @@ import type { ReceiverSetup } from './messages.js';
 import { Meter } from './meter.js';
 import { MachineWatch } from './moments.js';
 import { NodesWatch } from './nodes.js';
+import { now } from './now.js';
 import { Offer, type Schedule } from './offer.js';
 import type { RunParts } from './parts.js';
 import { pushApi } from './push.js';
@@ -50,8 +51,6 @@ const CUT_SHORT_MS = 5_000;
 /** Between the order to receivers and the first message. */
 const LEAD_MS = 100;
 const TICK_MS = 1_000;
-
-const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** @throws ImgoError internal: the server or a receiver did not start; what its API refused */
 export async function runBench(parts: RunParts): Promise<BenchResult> {

@@ -6,6 +6,7 @@
  */
 import { ImgoError } from '../protocol/errors.js';
 import type { Clock } from './clock.js';
+import type { OpenRequest } from './rpc/services.js';
 
 /** An open that asks to begin. */
 export interface OpenOrder {
@@ -45,6 +46,8 @@ const LATE = 0.6;
 const NARROWER = 0.7;
 /** Of opens that wait. */
 const WAITING_BYTES = 8 * 1024 * 1024;
+const OPEN_OVERHEAD = 512;
+const ROOM_OVERHEAD = 32;
 /** The times to come again that are told. */
 const SOONEST_MS = 500;
 const LATEST_MS = 30_000;
@@ -205,6 +208,12 @@ export class OpenLimit {
       againMaxMs: Math.round(aboutMs * 2),
     });
   }
+}
+
+/** Of memory, rounded up: an open that waits, what it says, and its place in a line. */
+export function openBytes({ credential, rooms }: Pick<OpenRequest, 'credential' | 'rooms'>): number {
+  const secret = credential.kind === 'token' ? credential.token : credential.key;
+  return OPEN_OVERHEAD + secret.length + (rooms ?? []).reduce((sum, room) => sum + ROOM_OVERHEAD + room.length, 0);
 }
 
 /** When to come again, as an error of a limit says; undefined: it does not. */

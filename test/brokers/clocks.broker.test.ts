@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { type Clock, systemClock } from '../../src/server/clock.js';
 import { until } from '../harness/api.js';
 import { Stage } from '../unit/apart/stage.js';
-import { sharedKafka, sharedRedis, uniquePrefix } from './shared.js';
+import { brokerSettings, sharedKafka, sharedRedis } from './shared.js';
 
 const HOUR_MS = 3_600_000;
 const OFF: Readonly<Record<string, number>> = { ahead: HOUR_MS, behind: -HOUR_MS, job: HOUR_MS, comet: -HOUR_MS };
@@ -14,17 +14,9 @@ function clockOf(name: string): Clock {
 }
 
 test('clocks that are an hour wrong, either way, change nothing', async () => {
-  const name = uniquePrefix();
   await using stage = new Stage({
     clockOf,
-    brokers: {
-      'redis.url': await sharedRedis(),
-      'redis.prefix': name,
-      'queue.kafka.brokers': (await sharedKafka()).join(','),
-      'queue.kafka.topic': name,
-      'queue.kafka.group': name,
-      'queue.kafka.partitions': 2,
-    },
+    brokers: brokerSettings(await sharedRedis(), await sharedKafka()),
   });
   await stage.start('ahead', 'logic');
   await stage.start('behind', 'logic');

@@ -5,7 +5,7 @@ import { type Client, connect } from '../../src/client/index.js';
 import type { RoomId } from '../../src/protocol/ids.js';
 import { FaultProxy } from '../harness/fault-proxy.js';
 import { Stage } from '../unit/apart/stage.js';
-import { sharedKafka, sharedRedis, uniquePrefix } from './shared.js';
+import { brokerSettings, sharedKafka, sharedRedis } from './shared.js';
 
 const CLIENTS = 1_000;
 const TOKENS_AT_ONCE = 50;
@@ -26,17 +26,9 @@ let stage: Stage;
 const clients: Client[] = [];
 
 beforeAll(async () => {
-  const name = uniquePrefix();
   proxy = await FaultProxy.start({ target: Number(new URL(await sharedRedis()).port) });
   stage = new Stage({
-    brokers: {
-      'redis.url': `redis://127.0.0.1:${proxy.port}`,
-      'redis.prefix': name,
-      'queue.kafka.brokers': (await sharedKafka()).join(','),
-      'queue.kafka.topic': name,
-      'queue.kafka.group': name,
-      'queue.kafka.partitions': 2,
-    },
+    brokers: brokerSettings(`redis://127.0.0.1:${proxy.port}`, await sharedKafka()),
   });
   await stage.start('l1', 'logic');
   await stage.start('l2', 'logic');

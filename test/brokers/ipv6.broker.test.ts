@@ -6,7 +6,7 @@ import { Stage } from '../unit/apart/stage.js';
 import { startKafka } from './kafka.js';
 import { openQueue } from './kafka-queue.js';
 import { startRedis } from './redis.js';
-import { uniquePrefix } from './shared.js';
+import { brokerSettings, uniquePrefix } from './shared.js';
 
 let stack: AsyncDisposableStack;
 beforeEach(() => {
@@ -18,19 +18,11 @@ test('what is pushed arrives where every address is one of IPv6, links in TLS in
   const kafka = stack.use(await startKafka({ ipv6: true }));
   expect(kafka.bootstrap[0]).toMatch(/^\[::1\]:/);
   const redis = stack.use(await startRedis(['bind ::1 127.0.0.1']));
-  const name = uniquePrefix();
   const listen = { 'cluster.rpc': '[::1]:0', 'listen.tcp': '[::1]:0', 'listen.ws': '[::1]:0' };
   const stage = stack.use(
     new Stage({
       settings: { ...listen, 'cluster.encrypt': 'always' },
-      brokers: {
-        'redis.url': `redis://[::1]:${redis.process.port}`,
-        'redis.prefix': name,
-        'queue.kafka.brokers': kafka.bootstrap.join(','),
-        'queue.kafka.topic': name,
-        'queue.kafka.group': name,
-        'queue.kafka.partitions': 2,
-      },
+      brokers: brokerSettings(`redis://[::1]:${redis.process.port}`, kafka.bootstrap),
     }),
   );
   const logic = await stage.start('l1', 'logic', { 'listen.http': '[::1]:0' });

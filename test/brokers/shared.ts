@@ -18,6 +18,19 @@ export function uniquePrefix(): string {
   return `t${randomBytes(6).toString('hex')}`;
 }
 
+/** Settings of roles apart on these brokers, under names that no other file has. */
+export function brokerSettings(redisUrl: string, kafka: readonly string[]): Readonly<Record<string, unknown>> {
+  const name = uniquePrefix();
+  return {
+    'redis.url': redisUrl,
+    'redis.prefix': name,
+    'queue.kafka.brokers': kafka.join(','),
+    'queue.kafka.topic': name,
+    'queue.kafka.group': name,
+    'queue.kafka.partitions': 2,
+  };
+}
+
 async function address(broker: 'kafka' | 'redis'): Promise<unknown> {
   const response = await fetch(`${inject('brokers')}/${broker}`);
   if (!response.ok) throw new Error(`${broker} did not start: ${await response.text()}`);

@@ -1,6 +1,7 @@
 // A run's messages as bare sockets get them: each message to every socket, what has come to be due in one write, a sweep a window.
 
 import type { Socket } from 'node:net';
+import { now } from '../now.js';
 import { pushBytes, type Served } from '../wire/served.js';
 
 /** Which messages, and when. */
@@ -14,7 +15,6 @@ export interface Played {
   readonly windowMs: number;
 }
 
-const now = () => Number(process.hrtime.bigint()) / 1e6;
 /** Buffers of one sweep: sockets that were passed over before get longer ones. */
 const MOST_BUFFERS = 64;
 

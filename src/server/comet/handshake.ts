@@ -6,7 +6,7 @@ import { DISCONNECT, type DisconnectName, type DisconnectRow } from '../../proto
 import { ImgoError } from '../../protocol/errors.js';
 import { ALL_LOG, type LogName, maxId, type RoomId, roomLog, userLog } from '../../protocol/ids.js';
 import { encodeNativeAuthReply, type RoomState } from '../../protocol/native-json.js';
-import { againOf } from '../open-limit.js';
+import { againOf, openBytes } from '../open-limit.js';
 import type { OpenReply, OpenRequest } from '../rpc/services.js';
 import type { Auth } from './auth.js';
 import type { CometCore } from './core.js';
@@ -18,9 +18,6 @@ import { Aside, Phase, type Session } from './session.js';
 import type { Topic } from './topic.js';
 import { LogFollower } from './user-log.js';
 
-/** A session that waits to be opened, and its place in the line. */
-const WAITING_OVERHEAD = 512;
-
 /** Opens the session; its input waits meanwhile. Every failure ends in a close with a code. */
 export function openSession(core: CometCore, session: Session, auth: Auth): void {
   session.phase = Phase.OPENING;
@@ -29,7 +26,7 @@ export function openSession(core: CometCore, session: Session, auth: Auth): void
   session.dialect = auth.dialect;
   session.encoding = encodingOf(auth.dialect, session.transport);
   const until = core.clock.monotonic() + core.options.limits.handshakeMs;
-  const order = { bytes: bytesOf(auth), until, isGone: () => session.closed };
+  const order = { bytes: openBytes(auth), until, isGone: () => session.closed };
   core.openPace.begin(() => {
     if (session.closed) return;
     core.openLimit
@@ -163,12 +160,6 @@ function answer(
     session.aside |= Aside.PACED;
   }
   session.write(encodeAuthReply(auth.dialect, session.transport, auth.ver, auth.seq, body));
-}
-
-/** Of memory while an open waits. */
-function bytesOf({ rooms, credential }: Auth): number {
-  const secret = credential.kind === 'token' ? credential.token.length : 0;
-  return WAITING_OVERHEAD + secret + (rooms ?? []).reduce((sum, room) => sum + 32 + room.length, 0);
 }
 
 /**

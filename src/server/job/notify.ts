@@ -1,6 +1,7 @@
-// The second half of a job: tells each comet concerned, in one call what batches have for it within a turn of the event
-// loop, and waits, bounded, until it has acknowledged. A comet that does not is marked in the registry to re-read its heads: it sees the mark with its next renewal, or has no lease any
-// more. Either way it has the messages from the log, so a frame may be given up but never forgotten.
+// The second half of a job: tells each comet concerned, in one call what batches have for it within a turn of the event loop,
+// and waits, bounded, until it has acknowledged. A comet that does not is marked in the registry to re-read its heads: it sees
+// the mark with its next renewal, or has no lease any more. Either way it has the messages from the log, so a frame may be given
+// up but never forgotten.
 
 import type { Clock } from '../clock.js';
 import type { EventHub } from '../observe/hub.js';

@@ -19,7 +19,7 @@ import {
 } from '../../protocol/ids.js';
 import { type Clock, pause } from '../clock.js';
 import type { TraceStore } from '../observe/traces.js';
-import { OpenLimit } from '../open-limit.js';
+import { OpenLimit, openBytes } from '../open-limit.js';
 import type {
   ClusterService,
   CometIdentity,
@@ -61,8 +61,6 @@ const TAKE_BACK_MS = 1_000;
 
 /** How long a comet that does not say waits for an open. */
 const OPEN_MS = 10_000;
-/** Of an open that waits, beside what it says. */
-const OPEN_BYTES = 512;
 
 /** The logic role's side of sessions. */
 export function createLogicService(parts: LogicParts): Logic {
@@ -88,10 +86,9 @@ class LogicSessions implements Logic {
   }
 
   open(request: OpenRequest): Promise<OpenReply> {
-    const { credential, rooms, nonce, comet, withinMs = OPEN_MS } = request;
-    const secret = credential.kind === 'token' ? credential.token.length : 0;
+    const { nonce, comet, withinMs = OPEN_MS } = request;
     const order = {
-      bytes: OPEN_BYTES + secret + (rooms ?? []).reduce((sum, room) => sum + 32 + room.length, 0),
+      bytes: openBytes(request),
       until: this.#clock.monotonic() + withinMs,
       nonce: nonce === undefined ? undefined : `${comet} ${nonce}`,
     };

@@ -3,12 +3,12 @@
  * comet's lease is over, somebody would be told of it. A few at a time, so that taking back does not stand in the way of opening.
  */
 import { type Clock, pause } from '../clock.js';
+import { openBytes } from '../open-limit.js';
 import type { OpenRequest } from './services.js';
 
 const AT_ONCE = 8;
 /** Of those that wait; beyond it the oldest is given up. */
 const WAITING_BYTES = 8 * 1024 * 1024;
-const EACH_BYTES = 512;
 /** How long each is tried. */
 const TRY_MS = 120_000;
 /** Between two tries: doubled each time, within these. Who tries keeps the others waiting, so that it must not sleep through the end. */
@@ -35,7 +35,7 @@ export class Abandoned {
     // What says which session it is, and no more.
     const kept = { ...request, cursor: undefined, rooms: undefined };
     this.#waiting.add(kept);
-    this.#bytes += bytesOf(kept);
+    this.#bytes += openBytes(kept);
     for (const oldest of this.#waiting) {
       if (this.#bytes <= WAITING_BYTES) break;
       this.#take(oldest);
@@ -52,7 +52,7 @@ export class Abandoned {
 
   #take(request: OpenRequest): void {
     this.#waiting.delete(request);
-    this.#bytes -= bytesOf(request);
+    this.#bytes -= openBytes(request);
   }
 
   #go(): void {
@@ -82,8 +82,4 @@ export class Abandoned {
     }
     if (!signal.aborted) this.#onGivenUp();
   }
-}
-
-function bytesOf({ credential }: OpenRequest): number {
-  return EACH_BYTES + (credential.kind === 'token' ? credential.token.length : (credential.key?.length ?? 0));
 }

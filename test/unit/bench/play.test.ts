@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { play } from '../../../src/bench/bare/play.js';
+import { now } from '../../../src/bench/now.js';
 import { pushBytes } from '../../../src/bench/wire/served.js';
 
 const served = { dialect: 'imgo', transport: 'tcp', sizeBytes: 26 } as const;
 const all = 40;
 const due = () => Buffer.concat(Array.from({ length: all }, (_, at) => pushBytes(served, at + 1)));
-const now = () => Number(process.hrtime.bigint()) / 1e6;
 const ends: (() => void)[] = [];
 afterEach(() => {
   for (const end of ends.splice(0)) end();

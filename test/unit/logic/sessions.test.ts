@@ -4,6 +4,7 @@ import type { NodeId, SessionId } from '../../../src/protocol/ids.js';
 import { pause, systemClock } from '../../../src/server/clock.js';
 import { logicDefaults } from '../../../src/server/logic/options.js';
 import { createLogicService } from '../../../src/server/logic/sessions.js';
+import type { OpenRequest } from '../../../src/server/rpc/services.js';
 import { call, room, type Setup, setUp, user } from './setup.js';
 
 let setup: Setup;
@@ -21,6 +22,22 @@ async function token(body: object): Promise<{ id: string; token: string }> {
   const answer = await call(base, 'POST', '/v1/tokens', JSON.stringify(body));
   expect(answer.status, answer.text).toBe(200);
   return answer.json;
+}
+
+/** What the comet asks for a session of this token. */
+function asking(secret: string, incarnation: number): OpenRequest {
+  return {
+    credential: { kind: 'token', token: secret },
+    comet: setup.comet.node,
+    incarnation,
+    seq: 100,
+    dialect: 'native',
+    transport: 'tcp',
+    peer: '::1',
+    device: undefined,
+    cursor: undefined,
+    rooms: undefined,
+  };
 }
 
 async function refusal(opening: Promise<unknown>): Promise<string> {
@@ -81,18 +98,7 @@ describe('open', () => {
       cometFor: () => setup.comet,
     });
     const request = (await setup.open((await token({ user: 'other' })).token)).handle;
-    const opening = racing.open({
-      credential: { kind: 'token', token: made.token },
-      comet: setup.comet.node,
-      incarnation: request.incarnation,
-      seq: 100,
-      dialect: 'native',
-      transport: 'tcp',
-      peer: '::1',
-      device: undefined,
-      cursor: undefined,
-      rooms: undefined,
-    });
+    const opening = racing.open(asking(made.token, request.incarnation));
     expect(await refusal(opening)).toBe('token_refused/token_revoked');
     expect(await buckets.sessionsOf([user('u')])).toEqual([[]]);
   });
@@ -115,20 +121,7 @@ describe('open', () => {
     const logic = createLogicService(parts);
     const comet = setup.comet.node;
     const open = (nonce: string, withinMs: number) =>
-      logic.open({
-        credential: { kind: 'token', token: made.token },
-        comet,
-        incarnation,
-        seq: 100,
-        dialect: 'native',
-        transport: 'tcp',
-        peer: '::1',
-        device: undefined,
-        cursor: undefined,
-        rooms: undefined,
-        nonce,
-        withinMs,
-      });
+      logic.open({ ...asking(made.token, incarnation), nonce, withinMs });
     const first = Array.from({ length: 64 }, (_, at) => open(`first ${at}`, 60_000));
     const gone = refusal(open('gone', 60_000));
     const late = refusal(open('late', 1));
@@ -164,18 +157,7 @@ describe('open', () => {
       cometFor: () => setup.comet,
     });
     const { incarnation } = (await setup.open((await token({ user: 'other' })).token)).handle;
-    const opening = late.open({
-      credential: { kind: 'token', token: made.token },
-      comet: setup.comet.node,
-      incarnation,
-      seq: 100,
-      dialect: 'native',
-      transport: 'tcp',
-      peer: '::1',
-      device: undefined,
-      cursor: undefined,
-      rooms: undefined,
-    });
+    const opening = late.open(asking(made.token, incarnation));
     expect(await refusal(opening)).toBe('redis_unreachable/');
     expect(await buckets.sessionsOf([user('u')])).toEqual([[]]);
   });

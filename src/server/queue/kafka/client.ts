@@ -4,7 +4,7 @@ import { connect, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
-import { type Cluster, clusterOf, fixFetch, fixLeaders, fixRequestQueue } from './internals.js';
+import { type Cluster, clusterOf, fixKafkajs } from './internals.js';
 import type { KafkaConnection, KafkaQueueOptions } from './options.js';
 
 /** For a request that has no limit of its own. */
@@ -19,9 +19,7 @@ export class KafkaClient {
   readonly #connection: KafkaConnection;
 
   constructor({ kafka, clientId, log }: Pick<KafkaQueueOptions, 'kafka' | 'clientId' | 'log'>) {
-    fixRequestQueue();
-    fixFetch();
-    fixLeaders();
+    fixKafkajs();
     this.#connection = kafka;
     const { brokers, tls, sasl } = kafka;
     const config: KafkaConfig = {

@@ -77,12 +77,26 @@ interface RequestQueue {
 
 const CHECK_MS = 10;
 
+let fixed = false;
+
+/**
+ * kafkajs as it is needed here, for all clients of this process.
+ * @throws ImgoError internal when kafkajs is another one
+ */
+export function fixKafkajs(): void {
+  if (fixed) return;
+  fixRequestQueue();
+  fixFetch();
+  fixLeaders();
+  fixed = true;
+}
+
 /**
  * With nothing pending kafkajs arms a timer of a negative time again and again, about 1,000 times a second for each
  * connection. This arms none then.
  * @throws ImgoError internal when kafkajs is another one
  */
-export function fixRequestQueue(): void {
+function fixRequestQueue(): void {
   const { prototype } = require('kafkajs/src/network/requestQueue') as { readonly prototype: RequestQueue };
   if (typeof prototype?.scheduleCheckPendingRequests !== 'function') throw changed('RequestQueue');
   prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
@@ -127,7 +141,7 @@ const Decoder = require('kafkajs/src/protocol/decoder') as new (bytes: Buffer) =
  * come; the first after a while is not kept waiting.
  * @throws ImgoError internal when kafkajs is another one
  */
-export function fixFetch(): void {
+function fixFetch(): void {
   const { prototype } = require('kafkajs/src/broker') as { readonly prototype: FetchingBroker };
   if (typeof prototype?.fetch !== 'function' || typeof parseFetched !== 'function') throw changed('Broker');
   /** By broker: monotonic ms, when the next fetch may go; and how many went. */
@@ -169,13 +183,12 @@ interface ConsumerGroup {
  * Brokers tell that with the metadata, and no replica other than the leader is read here: once for each metadata is enough.
  * @throws ImgoError internal when kafkajs is another one
  */
-export function fixLeaders(): void {
+function fixLeaders(): void {
   const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { readonly prototype: ConsumerGroup };
   const find = prototype?.findReadReplicaForPartitions;
   if (typeof find !== 'function') throw changed('ConsumerGroup');
-  if (find.name === 'known') return;
   const found = new WeakMap<object, { readonly partitions: readonly number[]; readonly result: object }>();
-  prototype.findReadReplicaForPartitions = function known(this: ConsumerGroup, topic, partitions) {
+  prototype.findReadReplicaForPartitions = function (this: ConsumerGroup, topic, partitions) {
     const metadata = this.cluster.findTopicPartitionMetadata(topic);
     const before = found.get(metadata);
     // An assignment is a list of its own, which is never changed.
