@@ -1,6 +1,6 @@
 // The run of broker tests: real Kafka and Redis on loopback, which `npm run test:brokers` sees to. Forks, because a broker
 // ends with the thread that started it. One file at a time, because a cluster of JVMs is all that two cores can bear
-// (scripts/test-brokers.mjs has those that start none run beside those that do). Time
+// (scripts/test-brokers.mjs has two at a time run, where one needs Redis or a Kafka that is there). Time
 // limits are for what hangs, as in vitest.config.ts.
 
 import { defineConfig } from 'vitest/config';

@@ -8,10 +8,12 @@ import { provision, TEMPLATE_PROGRAMS } from '../test/brokers/provision.ts';
 import { build } from './build.mjs';
 import { close, runVitest } from './vitest.mjs';
 
-/** Files that start Kafka for themselves: one after another, and beside them all others, which share one, or need Redis alone. */
-const OWN_KAFKA = [
-  'test/faults/faults.broker.test.ts',
+/** The campaign: whole clusters, whose brokers are slow enough when they have both cores. It runs alone. */
+const ALONE = 'test/faults/faults.broker.test.ts';
+/** Files that run one after another beside all others: most of them start Kafka for themselves. */
+const BESIDE = [
   'test/brokers/queue-kafka-faults.broker.test.ts',
+  'test/brokers/queue-kafka-jobs.broker.test.ts',
   'test/brokers/queue-kafka-start.broker.test.ts',
   'test/brokers/outages.broker.test.ts',
   'test/brokers/kafka.broker.test.ts',
@@ -25,10 +27,12 @@ if (missing.length === 0) {
   const config = '--config=vitest.brokers.config.ts';
   if (filters.length > 0) await runVitest(counts, [config, ...filters]);
   else {
+    const others = [ALONE, ...BESIDE].map((file) => `--exclude=${file}`);
     await Promise.all([
-      runVitest(counts, [config, ...OWN_KAFKA], { lane: 0 }),
-      runVitest(counts, [config, ...OWN_KAFKA.map((file) => `--exclude=${file}`)], { aside: true, lane: 1 }),
+      runVitest(counts, [config, ...BESIDE], { lane: 0 }),
+      runVitest(counts, [config, ...others], { aside: true, lane: 1 }),
     ]);
+    await runVitest(counts, [config, ALONE]);
   }
 } else {
   process.stdout.write(`Broker tests cannot run here. Missing:\n${missing.map((each) => `- ${each}\n`).join('')}`);
