@@ -81,13 +81,16 @@ function reachingIt({ server, needsKey }: Pick<Caller, 'server' | 'needsKey'>): 
   return needsKey ? [...where, '--key-file imgo.key'] : where;
 }
 
+/** What a JSON text says and the same text as JavaScript does not: long numbers, and a key that would set the prototype. */
+const LITERAL_CANNOT = /\d{16}|"__proto__"/;
+
 export function fetchText(order: PushOrder, { server, needsKey }: Caller): string {
   const body = pushBody(order);
   const key = needsKey ? `\n    Authorization: 'Bearer ' + process.env.IMGO_KEY,` : '';
   return `await fetch(${quoted(server + pushPath(order))}, {
   method: 'POST',
   headers: {${key}${key === '' ? ` 'Content-Type': 'application/json' ` : `\n    'Content-Type': 'application/json',\n  `}},
-  body: ${/\d{16}/.test(body) ? quoted(body) : `JSON.stringify(${body})`},
+  body: ${LITERAL_CANNOT.test(body) ? quoted(body) : `JSON.stringify(${body})`},
 });`;
 }
 

@@ -1,13 +1,13 @@
 // Random histories against the store in Redis: it keeps the invariants of delivery, and gives the answers that the memory
 // engine gives.
 
-import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/server/clock.js';
 import { createMemoryBuckets } from '../../src/server/store/memory.js';
 import type { RedisLink } from '../../src/server/store/redis/connect.js';
 import { RedisWatch } from '../../src/server/store/redis/watch.js';
 import { openRedisStore } from '../../src/server/store/redis.js';
+import { fc } from '../harness/property.js';
 import { history, OPTIONS, runs } from '../unit/store/random-steps.js';
 import { TestClock } from '../unit/store/test-clock.js';
 import { type Step, World } from '../unit/store/world.js';

@@ -1,11 +1,12 @@
 // Assertions are read as they are meant or refused before the run, judged by what the run found, and decide its exit status.
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { broken, exitStatus, judge, parseAssertions } from '../../../src/bench/assertions.js';
 import type { AssertionResult, BenchResult, BenchSample } from '../../../src/bench/figures.js';
 import { METRIC_NAMES, metricOf } from '../../../src/bench/metrics.js';
 import { ImgoError } from '../../../src/protocol/errors.js';
 import { madeUpResult } from '../../harness/bench-result.js';
+import { fc } from '../../harness/property.js';
 
 const result = madeUpResult({ connections: 1_000, processes: 1, measureSeconds: 5 });
 const UNITS = {

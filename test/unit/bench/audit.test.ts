@@ -1,5 +1,5 @@
 // The audit against a model: connections that get what was accepted, less, more, or in another order.
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { aimOf, membersOf, roomOf } from '../../../src/bench/aims.js';
 import { audit as auditOf, type Received } from '../../../src/bench/audit.js';
@@ -7,6 +7,7 @@ import { Fate } from '../../../src/bench/clients.js';
 import type { ReceiverSetup } from '../../../src/bench/messages.js';
 import type { BenchMode } from '../../../src/bench/options.js';
 import { factorOf, fingerprintOf } from '../../../src/bench/payload.js';
+import { fc } from '../../harness/property.js';
 
 const MODES: readonly BenchMode[] = ['room', 'user', 'all', 'mix'];
 

@@ -1,11 +1,12 @@
 // What a run will use is said before it starts, and nothing is rounded away; what cannot be is told with all that is in the way.
-import fc from 'fast-check';
+
 import { describe, expect, it, test } from 'vitest';
 import type { Machine } from '../../../src/bench/machine.js';
 import type { BenchOptions } from '../../../src/bench/options.js';
 import { type BenchPlan, largestPlan, planRun } from '../../../src/bench/plan.js';
 import { ImgoError } from '../../../src/protocol/errors.js';
 import { madeUpMachine } from '../../harness/bench-machine.js';
+import { fc } from '../../harness/property.js';
 
 const machine = madeUpMachine();
 const asked: BenchOptions = {

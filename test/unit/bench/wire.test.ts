@@ -1,5 +1,5 @@
 // What a connection receives, cut anywhere: every walker counts and marks what was sent, as a slow reading of it says.
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { factorOf, fingerprintOf, payloadOf } from '../../../src/bench/payload.js';
 import { FrameWalker } from '../../../src/bench/wire/frames.js';
@@ -19,6 +19,7 @@ import { ALL_LOG, type RoomId, roomLog } from '../../../src/protocol/ids.js';
 import { topicBytes } from '../../../src/protocol/native.js';
 import { encodeGap } from '../../../src/protocol/native-json.js';
 import { encodeWebSocket, WsOpcode } from '../../../src/protocol/websocket.js';
+import { fc } from '../../harness/property.js';
 
 const UPGRADED = `HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ${UPGRADE_ANSWER}\r\n\r\n`;
 

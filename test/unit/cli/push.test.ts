@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { gapObject, messageLine, messageObject } from '../../../src/cli/listen/print.js';
 import { type InputLine, lineGroups, MAX_LINE_BYTES } from '../../../src/cli/push/line-reader.js';
@@ -13,6 +12,7 @@ import { idempotencyKey } from '../../../src/cli/push/retry.js';
 import { confirmAll, readTarget, requestTargets } from '../../../src/cli/push/target.js';
 import type { Message } from '../../../src/client/index.js';
 import type { LogName } from '../../../src/protocol/ids.js';
+import { fc } from '../../harness/property.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'imgo-push-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,8 +1,8 @@
 // Lines that are wider than a terminal.
 
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fold } from '../../../src/cli/style.js';
+import { fc } from '../../harness/property.js';
 
 test('a line that fits stays as it is', () => {
   expect(fold('  server     1 cpu·s · 2 MiB in all', 80)).toEqual(['  server     1 cpu·s · 2 MiB in all']);

@@ -1,8 +1,9 @@
 // The ring of a topic: bytes never change, entries never span, positions are found by id, memory is bounded.
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { compareIds, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { EntryKind, INDEX_BYTES, Ring, SEGMENT_BYTES } from '../../../src/server/comet/ring.js';
+import { fc } from '../../harness/property.js';
 
 interface Model {
   readonly id: MessageId;

@@ -1,8 +1,8 @@
 // Pages of what comes and goes: none that stays is left out, and a page looks at no more than it holds.
 
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Placed, pageBefore, Roster } from '../../../src/server/comet/roster.js';
+import { fc } from '../../harness/property.js';
 
 interface One extends Placed {
   readonly n: number;

@@ -1,10 +1,11 @@
 // A topic against a model: whatever joins, leaves, stalls, is lost or trimmed, each member gets exactly what came after its
 // join position, in order, or a gap that covers it; and nothing after it left.
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import type { Encoding } from '../../../src/protocol/dialect.js';
 import { compareIds, formatId, type LogName, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { SEGMENT_BYTES } from '../../../src/server/comet/ring.js';
+import { fc } from '../../harness/property.js';
 import { ALL, ephemeral, type Got, notificationOf, Stage, TestOutlet } from './stage.js';
 
 type Step =

@@ -1,12 +1,13 @@
 // The delivery state machine against a model: a log that grows and is trimmed, notifications that come late, twice and in
 // any order, reads that answer late, in parts or not at all, a sink that is held at any moment.
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { compareIds, type LogName, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
 import type { Clock } from '../../../src/server/clock.js';
 import { Counters } from '../../../src/server/comet/counters.js';
 import { type Delivery, type FollowContext, LogFollower, type LogSink } from '../../../src/server/comet/user-log.js';
 import type { Entry, ReadItem, ReadResult } from '../../../src/server/store/buckets.js';
+import { fc } from '../../harness/property.js';
 
 const LOG = 'user:1' as LogName;
 const at = (n: number): MessageId => (n === 0 ? ZERO_ID : { epoch: 1, n });

@@ -1,7 +1,8 @@
 // The timing wheel against a plain map of deadlines: nothing early, nothing more than a tick late, nothing twice.
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { Wheel } from '../../../src/server/comet/wheel.js';
+import { fc } from '../../harness/property.js';
 
 const TICK = 10;
 const SLOTS = 8;

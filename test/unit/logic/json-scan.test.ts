@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ImgoError } from '../../../src/protocol/errors.js';
 import { isDecimal, isJsonText, readMultiPush, readPush } from '../../../src/server/logic/push-body.js';
+import { fc } from '../../harness/property.js';
 
 const limits = { payloadBytes: 65_536, usersPerPush: 10_000 };
 const read = (text: string | Uint8Array) =>

@@ -1,9 +1,9 @@
 // Which events a filter wants.
 
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { NODE_EVENTS } from '../../../src/server/observe/events.js';
 import { Kind, Matcher, namesNode, shareOf } from '../../../src/server/observe/filter.js';
+import { fc } from '../../harness/property.js';
 
 const session = {
   session: 's_1',

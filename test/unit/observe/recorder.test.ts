@@ -1,10 +1,10 @@
 // The flight recorder: what happened of late, packed and bounded.
 
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EventFilter } from '../../../src/server/observe/events.js';
 import { Matcher } from '../../../src/server/observe/filter.js';
 import { FlightRecorder, RECORDED_MS, RECORDER_BYTES } from '../../../src/server/observe/recorder.js';
+import { fc } from '../../harness/property.js';
 import { TestClock } from '../store/test-clock.js';
 
 const WHO = { session: 's_1', user: 'u1', device: 'phone' };

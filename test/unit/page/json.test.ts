@@ -1,7 +1,8 @@
 // JSON in the page's editor: where it breaks, and the same with other blanks.
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { compactJson, jsonFault, prettyJson } from '../../../src/page/json.js';
+import { fc } from '../../harness/property.js';
 
 test('fewer or more blanks change nothing else', () => {
   fc.assert(

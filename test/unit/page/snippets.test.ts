@@ -1,7 +1,6 @@
 // Texts to copy: a shell reads them as the words that are meant, JavaScript as the call that is meant.
 import { execFileSync } from 'node:child_process';
 import { runInNewContext } from 'node:vm';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   commandText,
@@ -12,6 +11,7 @@ import {
   pushBody,
   pushPath,
 } from '../../../src/page/snippets.js';
+import { fc } from '../../harness/property.js';
 
 const here = { server: 'http://127.0.0.1:7391', command: 'imgo', needsKey: false };
 
@@ -19,6 +19,14 @@ const here = { server: 'http://127.0.0.1:7391', command: 'imgo', needsKey: false
 function wordsOf(name: string, line: string, env = {}): string[] {
   const script = `${name}() { for word; do printf '%s\\0' "$word"; done; }; ${line}`;
   return execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8', env }).split('\0').slice(0, -1);
+}
+
+/** URL and body of the call that a JavaScript text makes. */
+function callOf(text: string): [url: string, body: string] {
+  const calls: [string, string][] = [];
+  const fetch = (url: string, { body }: { body: string }) => calls.push([url, body]);
+  runInNewContext(text.replace(/^await /, ''), { fetch });
+  return calls[0] ?? ['', ''];
 }
 
 const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((text) => !/[\0\r\n]/.test(text));
@@ -68,14 +76,17 @@ describe('the same push from elsewhere', () => {
   test('fetch calls the same address with the same body', () => {
     fc.assert(
       fc.property(order, (push) => {
-        const calls: [string, { body: string }][] = [];
-        const text = fetchText(push, here).replace(/^await /, '');
-        runInNewContext(text, { fetch: (...call: [string, { body: string }]) => calls.push(call) });
-        expect(calls[0]?.[0]).toBe(here.server + pushPath(push));
-        expect(JSON.parse(calls[0]?.[1].body ?? '')).toEqual(JSON.parse(pushBody(push)));
+        const [url, body] = callOf(fetchText(push, here));
+        expect(url).toBe(here.server + pushPath(push));
+        expect(JSON.parse(body)).toEqual(JSON.parse(pushBody(push)));
       }),
       { numRuns: 200 },
     );
+  });
+
+  test('a key that JavaScript takes for the prototype survives', () => {
+    const push: PushOrder = { target: { kind: 'all' }, message: '[{"__proto__":{}}]', ttl: '', wait: false };
+    expect(callOf(fetchText(push, here))[1]).toBe(pushBody(push));
   });
 
   test('numbers that JavaScript cannot hold survive', () => {

@@ -1,6 +1,5 @@
 // goim's bodies: exact user ids, batches that end where they must, rooms, operations.
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, limitsFromClients } from '../../../src/protocol/frame.js';
 import {
@@ -14,6 +13,7 @@ import {
   wrapBatch,
 } from '../../../src/protocol/goim.js';
 import { encodeText } from '../../../src/protocol/text.js';
+import { fc } from '../../harness/property.js';
 import { GOIM_AUTH, LIVE_1000, OPERATIONS } from './goldens.js';
 import { hex } from './hex.js';
 import { Recorder } from './sinks.js';

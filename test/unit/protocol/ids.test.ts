@@ -1,6 +1,5 @@
 // Ids, log names and full names: one spelling each, and order by epoch, then n.
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   ALL_LOG,
@@ -19,6 +18,7 @@ import {
   userLog,
   ZERO_ID,
 } from '../../../src/protocol/ids.js';
+import { fc } from '../../harness/property.js';
 
 const ids = fc.record({ epoch: fc.nat(0xffff_ffff), n: fc.maxSafeNat() });
 

@@ -1,6 +1,5 @@
 // imgo's JSON dialect: a payload's bytes go out exactly as they came, and client messages are checked.
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeJsonMessage, encodeJsonPush } from '../../../src/protocol/dialect.js';
 import { ZERO_ID } from '../../../src/protocol/ids.js';
@@ -13,6 +12,7 @@ import {
   parseServerJson,
 } from '../../../src/protocol/imgo-json.js';
 import { decodeText, encodeText, isJson, MAX_JSON_DEPTH, withinJsonDepth } from '../../../src/protocol/text.js';
+import { fc } from '../../harness/property.js';
 import { hex } from './hex.js';
 
 const item = (payload: Uint8Array) => decodeText(encodeJsonItem(0, 5, 0, payload));

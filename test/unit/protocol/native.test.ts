@@ -1,6 +1,5 @@
 // The native dialect: extended headers, acknowledgements, and JSON bodies that are checked field by field.
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DISCONNECT } from '../../../src/protocol/disconnect.js';
 import { FrameError, orThrow } from '../../../src/protocol/frame.js';
@@ -34,6 +33,7 @@ import {
   parseRoomRequest,
 } from '../../../src/protocol/native-json.js';
 import { encodeText } from '../../../src/protocol/text.js';
+import { fc } from '../../harness/property.js';
 import { NATIVE, NATIVE_AUTH } from './goldens.js';
 import { hex } from './hex.js';
 

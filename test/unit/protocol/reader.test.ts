@@ -1,9 +1,9 @@
 // The reader: any frames in any splits, every malformed header, bounded carry, pause and stop.
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, HEADER_BYTES, limitsFromClients, limitsFromServer } from '../../../src/protocol/frame.js';
 import { closeFrames, FrameReader, MAX_PAUSED_BYTES, readMessage, Verdict } from '../../../src/protocol/reader.js';
+import { fc } from '../../harness/property.js';
 import { hex } from './hex.js';
 import { Recorder } from './sinks.js';
 

@@ -55,7 +55,8 @@ test('after a minute in which none could be, all are settled within seconds', as
     settled++;
   };
   const abandoned = new Abandoned(clock, takeBack, () => undefined);
-  for (let seq = 0; seq < 100; seq++) abandoned.add({ seq, credential: { kind: 'key' } } as unknown as OpenRequest);
+  for (let seq = 0; seq < 100; seq++)
+    abandoned.add({ seq, credential: { kind: 'key', key: 'k' } } as unknown as OpenRequest);
   await clock.pass(60_000);
   away = false;
   await clock.pass(3_000);

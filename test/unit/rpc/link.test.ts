@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ImgoError } from '../../../src/protocol/errors.js';
 import { systemClock } from '../../../src/server/clock.js';
@@ -18,6 +17,7 @@ import {
   packBody,
   unpackBody,
 } from '../../../src/server/rpc/wire.js';
+import { fc } from '../../harness/property.js';
 
 let folder: string;
 const servers: Server[] = [];

@@ -4,11 +4,11 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Buckets } from '../../../src/server/store/buckets.js';
 import { type LmdbStore, openLmdbStore } from '../../../src/server/store/lmdb.js';
 import { createMemoryBuckets } from '../../../src/server/store/memory.js';
+import { fc } from '../../harness/property.js';
 import { history, OPTIONS, push, restart, runs, weighted } from './random-steps.js';
 import { TestClock } from './test-clock.js';
 import { type Step, World } from './world.js';

@@ -1,8 +1,9 @@
 // Commands as they go to Redis, beside what ioredis makes of the same.
-import fc from 'fast-check';
+
 import { Command } from 'ioredis';
 import { expect, test } from 'vitest';
 import { PackedCommand } from '../../../src/server/store/redis/packed-command.js';
+import { fc } from '../../harness/property.js';
 
 test('a command has the bytes of ioredis', () => {
   const bytes = fc.uint8Array({ maxLength: 100 }).map((array) => Buffer.from(array));

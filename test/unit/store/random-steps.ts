@@ -1,7 +1,7 @@
 // Random histories of a small world (world.ts), as fast-check draws them; shared by the tests of engines.
 
-import fc from 'fast-check';
 import type { BucketsOptions } from '../../../src/server/store/buckets.js';
+import { fc } from '../../harness/property.js';
 import type { Step } from './world.js';
 
 /** Bounds so small that everything happens within a few steps. */
@@ -49,6 +49,5 @@ type More = { readonly arbitrary: typeof restart; readonly weight: number };
 export const history = (more: readonly More[]): fc.Arbitrary<Step[]> =>
   fc.array(fc.oneof(...weighted, ...more) as fc.Arbitrary<Step>, { minLength: 1, maxLength: 80 });
 
-const SEED = Number(process.env.IMGO_SEED ?? 20_261_122);
-/** How many are drawn: IMGO_RUNS; from where: IMGO_SEED. */
-export const runs = (count: number) => ({ seed: SEED, numRuns: Number(process.env.IMGO_RUNS ?? count) });
+/** How many are drawn: IMGO_RUNS. */
+export const runs = (count: number) => ({ numRuns: Number(process.env.IMGO_RUNS ?? count) });

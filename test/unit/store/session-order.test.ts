@@ -1,9 +1,9 @@
 // The order of session ids beside a model that sorts them all: the same ids from any place, whatever was added and removed.
 
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { SessionId } from '../../../src/protocol/ids.js';
 import { SessionOrder } from '../../../src/server/store/session-order.js';
+import { fc } from '../../harness/property.js';
 
 test('what is there is told in order from any place, also when blocks are cut and emptied', () => {
   // Few names, so that many are removed again; more of them than two blocks hold.

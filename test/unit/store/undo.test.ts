@@ -5,7 +5,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { ApplyGroup, Buckets, BucketsOptions } from '../../../src/server/store/buckets.js';
 import { Counters } from '../../../src/server/store/counters.js';
@@ -17,6 +16,8 @@ import { openTables, type Tables } from '../../../src/server/store/lmdb/tables.j
 import { Unrecorded } from '../../../src/server/store/lmdb/unrecorded.js';
 import { SessionTable } from '../../../src/server/store/sessions.js';
 import { OPTIONS as STAGE_OPTIONS, Stage } from '../../conformance/buckets-stage.js';
+import { fc } from '../../harness/property.js';
+import { runs } from './random-steps.js';
 import { TestClock } from './test-clock.js';
 import { type Step, World } from './world.js';
 
@@ -181,7 +182,6 @@ describe('a commit that finds no room', () => {
         await end();
       }
     });
-    const seed = Number(process.env.IMGO_SEED ?? 20_261_122);
-    await fc.assert(property, { seed, numRuns: Number(process.env.IMGO_RUNS ?? 30) });
+    await fc.assert(property, runs(30));
   });
 });

@@ -1,7 +1,6 @@
 // What views are made of: text that fits its cells, tables that fit a terminal, lists, typed text, and the frame that says
 // when there is no place.
 import { createRequire } from 'node:module';
-import fc from 'fast-check';
 import { useApp } from 'ink';
 import { createElement, type ReactNode } from 'react';
 import { describe, expect, it } from 'vitest';
@@ -13,6 +12,7 @@ import { AT_TOP, clamp, scrolled } from '../../../../src/cli/tui/list.js';
 import type { Look } from '../../../../src/cli/tui/look.js';
 import { Screen, useKeys } from '../../../../src/cli/tui/screen.js';
 import { fitColumns, tableLines } from '../../../../src/cli/tui/table.js';
+import { fc } from '../../../harness/property.js';
 import { KEYS, show } from '../../../harness/terminal.js';
 
 const ofInk = createRequire(createRequire(import.meta.url).resolve('ink'));

@@ -1,10 +1,10 @@
 // Kafka's Fetch as this project writes and reads it, beside what kafkajs makes of the same.
 import { createRequire } from 'node:module';
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeFetch, encodeFetch, type FetchRequest } from '../../../../src/server/queue/kafka/fetch-wire.js';
 import { crc32c } from '../../../../src/server/queue/kafka/internals.js';
 import { encodeBatch } from '../../../../src/server/queue/kafka/wire.js';
+import { fc } from '../../../harness/property.js';
 
 const require = createRequire(import.meta.url);
 const theirRequest = require('kafkajs/src/protocol/requests/fetch/v11/request') as (given: object) => {

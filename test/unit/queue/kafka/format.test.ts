@@ -1,5 +1,5 @@
 // Records in the topic: their bytes are a contract between versions, so they are spelled out; what others wrote is refused.
-import fc from 'fast-check';
+
 import { describe, expect, test } from 'vitest';
 import { type LogName, roomLog, userLog } from '../../../../src/protocol/ids.js';
 import {
@@ -10,6 +10,7 @@ import {
   NewerRecord,
   type Parcel,
 } from '../../../../src/server/queue/kafka/format.js';
+import { fc } from '../../../harness/property.js';
 
 const logs = fc.oneof(
   fc.constant('all' as LogName),

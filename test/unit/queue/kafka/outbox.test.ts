@@ -1,11 +1,12 @@
 // What waits for one partition: nothing overtakes anything in its log, and no record has two logs of one bucket.
-import fc from 'fast-check';
+
 import { expect, test } from 'vitest';
 import { type LogName, userLog } from '../../../../src/protocol/ids.js';
 import { decodeParcel } from '../../../../src/server/queue/kafka/format.js';
 import { aloneBytes, Outbox } from '../../../../src/server/queue/kafka/outbox.js';
 import { bucketOf } from '../../../../src/server/store/bucket.js';
 import type { PushRecord } from '../../../../src/server/store/buckets.js';
+import { fc } from '../../../harness/property.js';
 
 const waiter = { appended: () => undefined, failed: () => undefined, bytes: 1, since: 0 };
 
