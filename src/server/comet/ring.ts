@@ -18,6 +18,8 @@ export const SEGMENT_BYTES = 64 * 1024;
 export const FIRST_SEGMENT_BYTES = 4 * 1024;
 /** What the index of one entry costs: four numbers. Counted in a ring's bytes. */
 export const INDEX_BYTES = 32;
+/** What it costs to know up to where entries were passed over before one. Counted, too. */
+const PASSED_BYTES = 96;
 
 /** What an entry is. */
 export const EntryKind = { durable: 0, ephemeral: 1, gap: 2 } as const;
@@ -43,6 +45,8 @@ export class Segment {
   readonly marks: number[] = [];
   /** The last durable id before this segment. */
   readonly before: MessageId;
+  /** By the index of the entry that follows: up to which id entries were passed over (`Ring.pass`) before it. */
+  readonly passed = new Map<number, MessageId>();
   ephemerals = 0;
   lastAppendAt: number;
   /** Sockets whose pending write holds this memory (pins.ts). */
@@ -95,6 +99,16 @@ export class Segment {
     return { epoch: this.epochs[index] as number, n: this.ns[index] as number };
   }
 
+  /** Everything up to this id is in or was passed over before the entry at `index`. */
+  idBefore(index: number): MessageId {
+    return this.passed.get(index) ?? this.idAt(index - 1);
+  }
+
+  /** Memory of the segment and its index. */
+  get bytes(): number {
+    return this.buffer.length + this.ends.length * INDEX_BYTES + this.passed.size * PASSED_BYTES;
+  }
+
   /** Where the entry at `index` starts. */
   startOf(index: number): number {
     return index === 0 ? this.base : (this.ends[index - 1] as number);
@@ -124,6 +138,8 @@ export class Ring {
   #joined: { readonly from: number; readonly to: number; readonly bytes: Buffer; readonly entries: number } | undefined;
   /** The last durable id that it holds or starts after. */
   #last: MessageId;
+  /** Entries were passed over since the last one came in. */
+  #passing = false;
   #start: MessageId;
   #nextBytes = FIRST_SEGMENT_BYTES;
 
@@ -149,6 +165,11 @@ export class Ring {
     if (segment === undefined || segment.end - segment.base + bytes.length > segment.buffer.length) {
       segment = this.#open(bytes.length, now);
     }
+    if (this.#passing) {
+      segment.passed.set(segment.ends.length, this.#last);
+      this.bytes += PASSED_BYTES;
+      this.#passing = false;
+    }
     if (kind !== EntryKind.ephemeral) this.#last = id;
     else segment.ephemerals++;
     segment.buffer.set(bytes, segment.end - segment.base);
@@ -165,6 +186,7 @@ export class Ring {
   /** An entry that this ring's readers do not take: everything up to its id is in the ring all the same. */
   pass(id: MessageId): void {
     this.#last = id;
+    this.#passing = true;
   }
 
   /** More memory than allowed: the oldest segment should fall. The newest one always stays. */
@@ -176,7 +198,7 @@ export class Ring {
   drop(): Segment | undefined {
     const segment = this.segments.shift();
     if (segment === undefined) return undefined;
-    this.bytes -= segment.buffer.length + segment.ends.length * INDEX_BYTES;
+    this.bytes -= segment.bytes;
     this.tail = segment.end;
     this.#start = segment.idAt(segment.ends.length - 1);
     if (this.segments.length === 0) this.#nextBytes = FIRST_SEGMENT_BYTES;
@@ -257,12 +279,12 @@ export class Ring {
     return copy;
   }
 
-  /** The last durable id before `offset`, or undefined when that part has fallen off. */
+  /** The last durable id before `offset`, passed over or not, or undefined when that part has fallen off. */
   idBefore(offset: number): MessageId | undefined {
     if (offset >= this.head) return this.#last;
     if (offset < this.tail) return undefined;
     const segment = this.segmentAt(offset);
-    return segment.idAt(segment.indexAt(offset) - 1);
+    return segment.idBefore(segment.indexAt(offset));
   }
 
   /**
