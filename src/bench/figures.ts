@@ -120,12 +120,14 @@ export interface ReferenceResult {
   readonly connectsPerCpuSecond: number;
   /** From when a message was due, in sweeps of the run's window. null: there is nothing to compare with. */
   readonly latencyMs: Percentiles | null;
+  /** From when the last message was due until all had it. null: not the whole run was played. */
+  readonly settleSeconds: number | null;
   /** Ours to the bare one, of the same run. */
   readonly ratios: Readonly<Record<ReferenceRatio, number | null>>;
 }
 
-/** Of `flushes`, `deliveries` and `connects` more is better; `p50` and `p99` are latencies. */
-export type ReferenceRatio = 'flushes' | 'deliveries' | 'connects' | 'p50' | 'p99';
+/** Of `flushes`, `deliveries` and `connects` more is better; `p50` and `p99` are latencies, `settle` how far the last message was behind. */
+export type ReferenceRatio = 'flushes' | 'deliveries' | 'connects' | 'p50' | 'p99' | 'settle';
 
 /** What the receivers can do by themselves, before anything is measured with them. */
 export interface Calibration {

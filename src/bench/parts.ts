@@ -4,6 +4,7 @@ import type { BenchSample } from './figures.js';
 import type { Machine } from './machine.js';
 import type { ServerAccess } from './options.js';
 import type { BenchPlan } from './plan.js';
+import type { ReferenceExtent } from './reference.js';
 
 export interface RunParts {
   readonly plan: BenchPlan;
@@ -20,6 +21,6 @@ export interface RunParts {
   readonly signal: AbortSignal;
   /** Once a second. */
   readonly onSample: (sample: BenchSample) => void;
-  /** Whether bare sockets are measured, too. */
-  readonly reference: boolean;
+  /** How much bare sockets do of it. undefined: nothing. */
+  readonly reference: ReferenceExtent | undefined;
 }

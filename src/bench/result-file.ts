@@ -166,12 +166,14 @@ const result = z.looseObject({
       connectsPerCpuSecond: number,
       // Results of before have none.
       latencyMs: percentiles.nullable().default(null),
+      settleSeconds: number.nullable().default(null),
       ratios: z.object({
         flushes: number.nullable(),
         deliveries: number.nullable(),
         connects: number.nullable(),
         p50: number.nullable().default(null),
         p99: number.nullable().default(null),
+        settle: number.nullable().default(null),
       }),
     })
     .nullable(),

@@ -56,7 +56,8 @@ const TICK_MS = 1_000;
 export async function runBench(parts: RunParts): Promise<BenchResult> {
   const result = await measured(parts);
   // What the run started is gone: bare sockets have the machine for themselves.
-  if (!parts.reference || result.cutShort !== null) return result;
+  const { reference } = parts;
+  if (reference === undefined || result.cutShort !== null) return result;
   const last = result.samples.at(-1);
   const from = now();
   const ticker = setInterval(() => {
@@ -65,7 +66,7 @@ export async function runBench(parts: RunParts): Promise<BenchResult> {
       parts.onSample({ ...last, phase: 'reference', seconds: last.seconds + phaseSeconds, phaseSeconds });
   }, TICK_MS);
   try {
-    return await withReference(result, parts.signal);
+    return await withReference(result, parts.signal, reference);
   } finally {
     clearInterval(ticker);
   }

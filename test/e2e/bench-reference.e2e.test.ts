@@ -51,6 +51,28 @@ test.each([
   await expect.poll(() => [running('bare/server.js'), running('receivers.js')]).toEqual([0, 0]);
 });
 
+it('plays the whole run when asked to: each message to every connection', async () => {
+  const plan = planned({ dialect: 'imgo', transport: 'tcp', rooms: 1, warmupMs: 200, durationMs: 1_000 });
+  const reference = await runReference(plan, never, undefined, 'whole');
+  const messages = 1.2 * plan.rate;
+  expect(reference.connections).toBe(plan.connections);
+  expect(reference.deliveriesPerCpuSecond / reference.flushesPerCpuSecond).toBeCloseTo(
+    (messages * plan.connections) / reference.flushes,
+    3,
+  );
+  expect(reference.flushBytes * reference.flushes).toBe(
+    plan.connections *
+      Array.from({ length: messages }, (_, at) => pushBytes(plan, at + 1).length).reduce((a, b) => a + b),
+  );
+  expect(reference.latencyMs.p50).toBeGreaterThan(0);
+  expect(reference.settleSeconds).toBeGreaterThan(0);
+});
+
+it('takes a sample where the whole cannot be played: not all get all messages', async () => {
+  const reference = await runReference(planned({ mode: 'user' }), never, undefined, 'whole');
+  expect(reference.settleSeconds).toBeNull();
+});
+
 it('pushes nothing where the plan pushes nothing, and is left out where it connects nobody', async () => {
   const idle = await runReference(planned({ mode: 'idle' }), never);
   expect([idle.flushes, idle.flushBytes, idle.flushesPerCpuSecond]).toEqual([0, 0, 0]);
@@ -74,6 +96,7 @@ it('ratios are of what both have', () => {
     deliveriesPerCpuSecond: 0,
     connectsPerCpuSecond: 50,
     latencyMs: null,
+    settleSeconds: null,
   };
   const server = { cpuSeconds: 1, rssBytes: 1, bytesPerConnection: 1, flushes: 1, loopP99Ms: 0, cpuByRole: {} };
   const connections = { target: 1, open: 1, failed: {}, seconds: 1, perSecond: 1 };
@@ -82,11 +105,13 @@ it('ratios are of what both have', () => {
     server: { ...server, flushesPerCpuSecond: 80, deliveriesPerCpuSecond: 10 },
     connections: { ...connections, perCpuSecond: 0, connectMs },
     latencyMs: { ...connectMs, p50: 60, p99: 130 },
+    seconds: { settle: 0.3 },
   };
-  const known = { flushes: 0.8, deliveries: null, connects: null };
+  const known = { flushes: 0.8, deliveries: null, connects: null, settle: null };
   expect(ratiosOf(reference, result)).toEqual({ ...known, p50: null, p99: null });
   const latencyMs = { ...connectMs, p50: 50, p99: 104 };
   expect(ratiosOf({ ...reference, latencyMs }, result)).toEqual({ ...known, p50: 1.2, p99: 1.25 });
+  expect(ratiosOf({ ...reference, settleSeconds: 0.2 }, result).settle).toBeCloseTo(1.5);
 });
 
 test.each(['tcp', 'ws'] as const)('what clients can count over %s, and how exactly they send', async (transport) => {

@@ -216,7 +216,8 @@ export function madeUpResult(options: MadeUp = {}): BenchResult {
       deliveriesPerCpuSecond: 44e6,
       connectsPerCpuSecond: 21_300,
       latencyMs: { p50: 10_400, p90: 12_000, p99: 12_600, p999: 12_800, max: 13_000 },
-      ratios: { flushes: 0.93, deliveries: 0.91, connects: 0.72, p50: 1.07, p99: 1.06 },
+      settleSeconds: null,
+      ratios: { flushes: 0.93, deliveries: 0.91, connects: 0.72, p50: 1.07, p99: 1.06, settle: null },
     },
     http: null,
     assertions: [

@@ -31,6 +31,6 @@ export async function runSmall(
     access,
     signal: stop.signal,
     onSample: (sample) => meanwhile?.(stop, sample),
-    reference: false,
+    reference: undefined,
   });
 }

@@ -18,8 +18,16 @@ export interface Played {
 /** Buffers of one sweep: sockets that were passed over before get longer ones. */
 const MOST_BUFFERS = 64;
 
-/** Plays until every socket has every message, or `stopped`. A socket that still writes gets what it lacks in a later sweep. */
-export function play(sockets: readonly Socket[], played: Played, stopped: () => boolean): void {
+/**
+ * Plays until every socket has every message, or `stopped`. A socket that still writes gets what it lacks in a later sweep.
+ * `wrote` is told of each write: of how many messages, and bytes.
+ */
+export function play(
+  sockets: readonly Socket[],
+  played: Played,
+  stopped: () => boolean,
+  wrote?: (messages: number, bytes: number) => void,
+): void {
   const { served, startedAt, everyMs, all, windowMs } = played;
   const given = new Map<Socket, number>();
   const pushes: Uint8Array[] = [];
@@ -43,6 +51,7 @@ export function play(sockets: readonly Socket[], played: Played, stopped: () => 
         if (buffers.size < MOST_BUFFERS) buffers.set(from, buffer);
       }
       socket.write(buffer);
+      wrote?.(due - from, buffer.length);
       given.set(socket, due);
     }
     if (!lacking) return;

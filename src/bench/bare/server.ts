@@ -112,7 +112,16 @@ process.on('message', (order: BareOrder) => {
       return;
     case 'play':
       stopped = false;
-      play(sockets, order.played, () => stopped);
+      play(
+        sockets,
+        order.played,
+        () => stopped,
+        (messages, bytes) => {
+          counts.flushes++;
+          counts.messages += messages;
+          counts.bytes += bytes;
+        },
+      );
       return;
     case 'rest':
       stopped = true;

@@ -197,7 +197,7 @@ export function breaks({ breaks: all, plan }: BenchResult): Markup {
 }
 
 /** Ours and bare sockets of the same run. */
-export function work({ reference, server, connections, latencyMs }: BenchResult): Markup {
+export function work({ reference, server, connections, latencyMs, seconds }: BenchResult): Markup {
   if (reference === null) return html``;
   const ratio = (value: number | null) => (value === null ? '' : `${value.toFixed(2)} ×`);
   const { ratios } = reference;
@@ -216,6 +216,10 @@ export function work({ reference, server, connections, latencyMs }: BenchResult)
       ? []
       : [[what, time(latencyMs[what]), time(reference.latencyMs[what]), ratio(ratios[what])]],
   );
+  if (ratios.settle !== null && reference.settleSeconds !== null) {
+    const [ours, bare] = [seconds.settle, reference.settleSeconds].map((each) => time(each * 1_000));
+    latency.push(['last message', ours ?? '', bare ?? '', ratio(ratios.settle)]);
+  }
   const late =
     latency.length === 0
       ? html``

@@ -193,7 +193,7 @@ function clientWords({ client, offered }: BenchResult): string {
 }
 
 /** Ours to bare sockets, where both were measured. */
-function referenceWords({ reference, server, connections, latencyMs }: BenchResult): string {
+function referenceWords({ reference, server, connections, latencyMs, seconds }: BenchResult): string {
   if (reference === null) return '';
   const { ratios } = reference;
   const parts = [
@@ -209,6 +209,10 @@ function referenceWords({ reference, server, connections, latencyMs }: BenchResu
     const bare = reference.latencyMs?.[what];
     if (ratio === null || bare === undefined) continue;
     shown.push(`${what} ${ratio.toFixed(2)} × (${time(latencyMs[what])} of ${time(bare)})`);
+  }
+  if (ratios.settle !== null && reference.settleSeconds !== null) {
+    const [ours, bare] = [seconds.settle, reference.settleSeconds].map((each) => time(each * 1_000));
+    shown.push(`last message ${ratios.settle.toFixed(2)} × (${ours} of ${bare} behind)`);
   }
   return shown.length === 0 ? 'nothing to compare with' : `of bare sockets: ${shown.join(' · ')}`;
 }

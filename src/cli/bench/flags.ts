@@ -65,6 +65,11 @@ export const benchFlags = {
   warmup: Flags.string({ ...RUN, helpValue: 'D', summary: 'messages before it is measured (3s)' }),
   settle: Flags.string({ ...RUN, helpValue: 'D', summary: 'how long to wait for what is on its way (60s)' }),
   'no-reference': Flags.boolean({ ...RUN, summary: 'leave out the bare sockets that figures are compared with' }),
+  'whole-reference': Flags.boolean({
+    ...RUN,
+    exclusive: ['no-reference'],
+    summary: 'bare sockets as many and as long as the run, not a sample: it takes twice as long',
+  }),
   'per-process': Flags.string({ ...PLACES, helpValue: 'N', summary: 'sockets of one process (18000)' }),
   addresses: Flags.string({
     ...PLACES,

@@ -32,7 +32,10 @@ export function followRun(
   const lines = plainLines(plan, cores, output);
   const terminal = process.env['TERM'] ?? 'dumb';
   if (!output.isWatched || output.json || terminal === 'dumb') return { sample: lines, end: async () => {} };
-  const screen = new Screen({ plan, cores, reference, coloured: isColoured(process.stderr) }, signal);
+  const screen = new Screen(
+    { plan, cores, reference: reference !== undefined, coloured: isColoured(process.stderr) },
+    signal,
+  );
   return {
     // A view that is gone is not the end of the run.
     sample: (sample) => void (screen.tell({ sample }) || lines(sample)),

@@ -58,13 +58,18 @@ export async function bench(flags: BenchFlags, version: string, output: Output):
       assertions,
       access,
       signal: stop.signal,
-      reference: flags['no-reference'] !== true,
+      reference: extentOf(flags),
     },
     output,
   );
   const ended = exitStatus(result) || (result.cutShort === null ? Exit.OK : Exit.RUNTIME);
   process.exitCode = stop.signal.aborted ? Exit.INTERRUPTED : ended;
   await report(result, { html, out, earlier }, output);
+}
+
+function extentOf(flags: { readonly 'no-reference'?: boolean; readonly 'whole-reference'?: boolean }) {
+  if (flags['no-reference'] === true) return undefined;
+  return flags['whole-reference'] === true ? 'whole' : 'sample';
 }
 
 /** What a server of this run's own would say to its settings. */
