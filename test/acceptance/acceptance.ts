@@ -7,8 +7,8 @@ import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
 import { type Account, account, missing, type ReceiverPlan } from '../harness/account.js';
+import { flagsOf } from '../harness/flags.js';
 import { fingerprint, Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { freePort } from '../harness/ports.js';
 import { call } from '../harness/pusher.js';
@@ -17,12 +17,10 @@ import { type Dialect, RawReceiver } from '../harness/receiver.js';
 import { LAUNCHER, type Ready, type RunningServer, startServer } from '../harness/server.js';
 import { Payloads } from './payloads.js';
 
-const { values } = parseArgs({
-  options: {
-    users: { type: 'string', default: '1000' },
-    pushes: { type: 'string', default: '200000' },
-    seed: { type: 'string', default: '1' },
-  },
+const { values } = flagsOf(import.meta.filename, {
+  users: { type: 'string', default: '1000' },
+  pushes: { type: 'string', default: '200000' },
+  seed: { type: 'string', default: '1' },
 });
 const users = Number(values.users);
 const pushes = Number(values.pushes);

@@ -1,7 +1,7 @@
 // npm run bench -- [--only NAME]…: runs the benchmarks one after another and prints figure, reference and their ratio.
 // Exits 99 when a bound is not kept.
 
-import { parseArgs } from 'node:util';
+import { flagsOf } from '../harness/flags.js';
 import { apart } from './apart.js';
 import { codec } from './codec.js';
 import { fanout } from './fanout.js';
@@ -16,10 +16,7 @@ import { watch } from './watch.js';
 
 const BENCHES: readonly Bench[] = [codec, store, redis, apart, http, fanout, sessions, watch, views, startup];
 
-const { values, positionals } = parseArgs({
-  options: { only: { type: 'string', multiple: true } },
-  allowPositionals: true,
-});
+const { values, positionals } = flagsOf(import.meta.filename, { only: { type: 'string', multiple: true } }, true);
 const wanted = [...(values.only ?? []), ...positionals];
 const chosen = wanted.length === 0 ? BENCHES : BENCHES.filter((bench) => wanted.includes(bench.name));
 if (chosen.length === 0) {
@@ -51,6 +48,14 @@ function print(row: BenchRow): void {
     row.note ?? '',
   ];
   console.log(cells.join(' ').trimEnd());
+}
+
+// Servers that a benchmark started end with this process, brokers too; so they must be asked to.
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => process.exit(status));
 }
 
 console.log(`Node ${process.version}, ${process.platform} ${process.arch}`);

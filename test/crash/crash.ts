@@ -1,24 +1,22 @@
 // `npm run crash`: kills a server with SIGKILL at seeded instants, with pushes in flight, restarts it on the same data,
 // and at the end judges from raw journals that every accepted message reached every device of its user, or a gap did.
-//   --kills 200   --seed N   --users 30   --in-flight 48   --store-args …
+//   --kills 200   --seed N   --users 30   --in-flight 48
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type Account, account, missing, type ReceiverPlan } from '../harness/account.js';
+import { flagsOf } from '../harness/flags.js';
 import { Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { call, type Job, Pusher } from '../harness/pusher.js';
 import { seededRandom } from '../harness/random.js';
 import { type Dialect, RawReceiver } from '../harness/receiver.js';
 import { type Ready, type RunningServer, startServer } from '../harness/server.js';
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '200' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    users: { type: 'string', default: '30' },
-    'in-flight': { type: 'string', default: '48' },
-  },
+const { values } = flagsOf(import.meta.filename, {
+  kills: { type: 'string', default: '200' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  users: { type: 'string', default: '30' },
+  'in-flight': { type: 'string', default: '48' },
 });
 const kills = Number(values.kills);
 const seed = Number(values.seed);

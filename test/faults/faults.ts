@@ -10,10 +10,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { removeLeftovers } from '../brokers/process.js';
 import { provision } from '../brokers/provision.js';
 import { type Account, account } from '../harness/account.js';
+import { flagsOf } from '../harness/flags.js';
 import { Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { seededRandom } from '../harness/random.js';
 import { Balancer } from './balancer.js';
@@ -27,22 +27,20 @@ import { Schedule } from './schedule.js';
 import { changeTopic } from './topic.js';
 import { promisesOf } from './verdict.js';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    pushes: { type: 'string', default: '200000' },
-    clients: { type: 'string', default: '3000' },
-    rate: { type: 'string', default: '600' },
-    minutes: { type: 'string', default: '30' },
-    pause: { type: 'string', default: '30' },
-    cut: { type: 'string', default: '12' },
-    faults: { type: 'string', default: '' },
-    rounds: { type: 'string', default: 'Infinity' },
-    calm: { type: 'string', default: '6' },
-    deaths: { type: 'string', default: '3' },
-    keep: { type: 'boolean', default: false },
-    from: { type: 'string' },
-  },
+const { values } = flagsOf(import.meta.filename, {
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  pushes: { type: 'string', default: '200000' },
+  clients: { type: 'string', default: '3000' },
+  rate: { type: 'string', default: '600' },
+  minutes: { type: 'string', default: '30' },
+  pause: { type: 'string', default: '30' },
+  cut: { type: 'string', default: '12' },
+  faults: { type: 'string', default: '' },
+  rounds: { type: 'string', default: 'Infinity' },
+  calm: { type: 'string', default: '6' },
+  deaths: { type: 'string', default: '3' },
+  keep: { type: 'boolean', default: false },
+  from: { type: 'string' },
 });
 const [seed, pushes, clients, rate] = [values.seed, values.pushes, values.clients, values.rate].map(Number) as [
   number,

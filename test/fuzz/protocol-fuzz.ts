@@ -2,7 +2,6 @@
 // simpler parser. Every round has its own seed; a failure prints the command that repeats just that round.
 // npm run fuzz -- [--seconds 10] [--seed N] [--rounds N]
 
-import { parseArgs } from 'node:util';
 import { type AuthContext, detectDialect } from '../../src/protocol/dialect.js';
 import { checkHeader, encodeFrame, type FrameFault, type FrameLimits } from '../../src/protocol/frame.js';
 import { looksLikeGoimAuth, parseGoimAuth, parseOperations, parseRoomBody } from '../../src/protocol/goim.js';
@@ -11,12 +10,15 @@ import { encodeJsonItem, jsonArray, parseClientJson, parseServerJson } from '../
 import { decodeAck, decodeNativePush, encodeNativePush } from '../../src/protocol/native.js';
 import * as native from '../../src/protocol/native-json.js';
 import { FrameReader, type FrameSink, readMessage, Verdict } from '../../src/protocol/reader.js';
+import { flagsOf } from '../harness/flags.js';
 import { seededRandom } from '../harness/random.js';
 import { GOIM, IMGO, NATIVE } from '../unit/protocol/goldens.js';
 import { toHex } from '../unit/protocol/hex.js';
 
-const { values } = parseArgs({
-  options: { seconds: { type: 'string' }, seed: { type: 'string' }, rounds: { type: 'string' } },
+const { values } = flagsOf(import.meta.filename, {
+  seconds: { type: 'string' },
+  seed: { type: 'string' },
+  rounds: { type: 'string' },
 });
 const seconds = Number(values.seconds ?? 10);
 const firstSeed = Number(values.seed ?? Date.now() % 0x7fff_ffff);

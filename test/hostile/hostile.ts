@@ -4,8 +4,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { account, missing, type ReceiverPlan } from '../harness/account.js';
+import { flagsOf } from '../harness/flags.js';
 import { Journal, type PusherLine, type ReceiverLine, readJournal } from '../harness/journal.js';
 import { call, type Job, Pusher } from '../harness/pusher.js';
 import { seededRandom } from '../harness/random.js';
@@ -13,13 +13,11 @@ import { type Dialect, RawReceiver } from '../harness/receiver.js';
 import { type RunningServer, startServer } from '../harness/server.js';
 import { ATTACKS, type Attack, Line, type Target } from './attacks.js';
 
-const { values } = parseArgs({
-  options: {
-    connections: { type: 'string', default: '20000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    'at-once': { type: 'string', default: '200' },
-    rounds: { type: 'string', default: '3' },
-  },
+const { values } = flagsOf(import.meta.filename, {
+  connections: { type: 'string', default: '20000' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  'at-once': { type: 'string', default: '200' },
+  rounds: { type: 'string', default: '3' },
 });
 const connections = Number(values.connections);
 const seed = Number(values.seed);

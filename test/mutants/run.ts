@@ -10,7 +10,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { flagsOf } from '../harness/flags.js';
 import { collectMutants, faultOfTest, mutate } from './collect.js';
 import type { Mutant } from './mutant.js';
 
@@ -34,13 +34,11 @@ interface TestRun {
   readonly note: string;
 }
 
-const { values } = parseArgs({
-  options: {
-    list: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true, default: [] },
-    jobs: { type: 'string', default: '2' },
-    root: { type: 'string', default: join(import.meta.dirname, '../..') },
-  },
+const { values } = flagsOf(import.meta.filename, {
+  list: { type: 'boolean', default: false },
+  only: { type: 'string', multiple: true, default: [] },
+  jobs: { type: 'string', default: '2' },
+  root: { type: 'string', default: join(import.meta.dirname, '../..') },
 });
 
 /** A copy of the project without what is built or installed. */

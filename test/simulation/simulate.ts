@@ -1,19 +1,17 @@
 // `npm run simulate -- --seeds 20000 --from 1`: runs the simulation under as many seeds; prints each violation with its seed.
 // `--seed N --trace` runs one and tells its story. Exits 1 when anything was violated.
 
-import { parseArgs } from 'node:util';
+import { flagsOf } from '../harness/flags.js';
 import { run } from './run.js';
 
 /** Violations of one run that are printed. */
 const SHOWN = 8;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1000' },
-    from: { type: 'string', default: '1' },
-    seed: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-  },
+const { values } = flagsOf(import.meta.filename, {
+  seeds: { type: 'string', default: '1000' },
+  from: { type: 'string', default: '1' },
+  seed: { type: 'string' },
+  trace: { type: 'boolean', default: false },
 });
 
 const first = Number(values.seed ?? values.from);
