@@ -38,8 +38,8 @@ function read(length: number): void {
     const size = shared.readInt32BE(from);
     if (size < HEADER || from + size > length) throw new Error('a frame was cut');
     const body = from + shared.readInt16BE(from + 4);
-    if (shared.latin1Slice(body, body + PUSH_BODY.length) === PUSH_BODY) {
-      const due = Number(shared.latin1Slice(body + PUSH_BODY.length, from + size - 1));
+    if (shared.toString('latin1', body, body + PUSH_BODY.length) === PUSH_BODY) {
+      const due = Number(shared.toString('latin1', body + PUSH_BODY.length, from + size - 1));
       const slot = Math.min(counts.length - 1, Math.max(0, Math.floor((at - due) * PER_MS)));
       counts[slot] = (counts[slot] as number) + 1;
     }
