@@ -139,15 +139,19 @@ function portOf(address: string): number {
   return Number(/:(\d+)(?:\/|$)/.exec(address)?.[1]);
 }
 
-/** Tokens of users `u1`, `u2` and so on. */
-export async function makeTokens(http: string, count: number): Promise<readonly string[]> {
+/** Tokens of users `u1`, `u2` and so on, with these rooms: `at` counts from 0. */
+export async function makeTokens(
+  http: string,
+  count: number,
+  rooms: (at: number) => readonly string[] = () => [],
+): Promise<readonly string[]> {
   const tokens: string[] = [];
   while (tokens.length < count) {
     const users = Array.from({ length: Math.min(500, count - tokens.length) }, (_, at) => `u${tokens.length + at + 1}`);
     const response = await fetch(`${http}/v1/tokens`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(users.map((user) => ({ user }))),
+      body: JSON.stringify(users.map((user, at) => ({ user, rooms: rooms(tokens.length + at) }))),
     });
     if (!response.ok) throw new Error(`tokens: ${response.status} ${await response.text()}`);
     for (const { token } of (await response.json()) as { token: string }[]) tokens.push(token);

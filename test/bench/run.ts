@@ -11,10 +11,11 @@ import { type Bench, type BenchRow, holds } from './row.js';
 import { sessions } from './sessions.js';
 import { startup } from './startup.js';
 import { store } from './store.js';
+import { storm } from './storm.js';
 import { views } from './views.js';
 import { watch } from './watch.js';
 
-const BENCHES: readonly Bench[] = [codec, store, redis, apart, http, fanout, sessions, watch, views, startup];
+const BENCHES: readonly Bench[] = [codec, store, redis, apart, http, fanout, sessions, storm, watch, views, startup];
 
 const { values, positionals } = flagsOf(import.meta.filename, { only: { type: 'string', multiple: true } }, true);
 const wanted = [...(values.only ?? []), ...positionals];

@@ -17,6 +17,8 @@ export interface SwarmOrder {
   readonly dialect: SwarmDialect;
   /** One a connection; for `bare` only their number counts. */
   readonly tokens: readonly string[];
+  /** Connections that are being opened at a time; 256 unless given. */
+  readonly atOnce?: number;
 }
 
 /** Connections that are being opened at a time. */
@@ -94,7 +96,7 @@ async function connectAll(order: SwarmOrder): Promise<void> {
   const lane = async () => {
     for (let at = next++; at < order.tokens.length; at = next++) await open(order, order.tokens[at] as string);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: order.atOnce ?? AT_ONCE }, lane));
 }
 
 async function dropAll(): Promise<void> {

@@ -17,7 +17,6 @@ import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
 import { Load } from './load.js';
 import { CometObserver } from './observer.js';
-import { OpenPace } from './open-pace.js';
 import { Opens } from './opens.js';
 import { type CometOptions, WRITE_BYTES } from './options.js';
 import { Pacer } from './pacer.js';
@@ -29,6 +28,7 @@ import { Phase, type Session, type SessionHost } from './session.js';
 import { Sweeper } from './sweep.js';
 import { TopicTable } from './topic-table.js';
 import { CometTraces } from './traces.js';
+import { TurnPace } from './turn-pace.js';
 import { Unclaimed } from './unclaimed.js';
 import type { FollowContext } from './user-log.js';
 import { Wheel } from './wheel.js';
@@ -109,7 +109,9 @@ export class CometCore implements SessionHost {
   readonly opens = new Opens();
   /** What logic is asked for sessions that open. */
   readonly asked = new Map<Session, OpenRequest>();
-  readonly openPace: OpenPace;
+  readonly openPace: TurnPace;
+  /** Of connections whose client has hung up. */
+  readonly endPace: TurnPace;
   readonly openLimit: OpenLimit;
   readonly accepts = new SharedAccepts();
   readonly observer: CometObserver;
@@ -151,7 +153,9 @@ export class CometCore implements SessionHost {
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };
     this.pins = new Pins(clock, PINNED_BYTES);
     this.sweeper = new Sweeper(clock, options.fanout.yieldEvery);
-    this.openPace = new OpenPace(clock, () => this.sweeper.active > 0);
+    const sweeping = () => this.sweeper.active > 0;
+    this.openPace = new TurnPace(clock, sweeping);
+    this.endPace = new TurnPace(clock, sweeping);
     this.observer = new CometObserver(parts.hub ?? new EventHub(node, clock), this);
     this.topicContext = {
       clock,

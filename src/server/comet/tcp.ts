@@ -34,6 +34,9 @@ export function serveTcp(core: CometCore, socket: SessionSocket, kind: ListenerK
   const session = serveRaw(core, socket, kind);
   if (sniff !== undefined) socket[SNIFF] = sniff;
   socket.on('data', onData);
+  // By itself Node closes a socket in the turn in which it reads its end: all that end together in one.
+  socket.allowHalfOpen = true;
+  socket.on('end', onEnd);
   return session;
 }
 
@@ -44,11 +47,25 @@ function onData(this: SessionSocket, chunk: Buffer): void {
   if (sniff !== undefined) {
     this[SNIFF] = undefined;
     this.removeListener('data', onData);
+    this.removeListener('end', onEnd);
+    this.allowHalfOpen = false;
     if (sniff(session, chunk)) return;
+    this.allowHalfOpen = true;
+    this.on('end', onEnd);
     this.on('data', onData);
   }
   (session.host as CometCore).heard(session, chunk.length);
   receiveBytes(session, chunk);
+}
+
+/** The client has hung up. What was written to it still goes out; with nothing to go out there is nothing to shut down first. */
+function onEnd(this: SessionSocket): void {
+  const session = this[SESSION];
+  if (session === undefined) return;
+  (session.host as CometCore).endPace.begin(() => {
+    if (this.writableLength > 0) this.end();
+    else this.destroy();
+  });
 }
 
 /** 'close' follows; the reason does not matter to anybody. */

@@ -81,3 +81,52 @@ test('an open whose client hangs up is called off; those that wait for others do
   expect(asked).toHaveLength(69);
   expect(await reasonsOf(live)).toMatchObject({ dropped_open: 1 });
 });
+
+test('clients that hang up in one instant are closed some a turn, and all of them', async () => {
+  const HERD = 400;
+  const atTurn: number[] = [];
+  let turn = 0;
+  let counting = true;
+  const count = () => {
+    turn++;
+    if (counting) setImmediate(count);
+  };
+  const all = Promise.withResolvers<void>();
+  const closed = (logic: Logic): LogicService['close'] => {
+    return (handle, ...more) => {
+      atTurn.push(turn);
+      if (atTurn.length === HERD) all.resolve();
+      return logic.close(handle, ...more);
+    };
+  };
+  await using live = await Live.start({
+    between: (logic) =>
+      new Proxy<LogicService>(logic, {
+        get(target, name) {
+          if (name === 'close') return closed(logic);
+          const value: unknown = Reflect.get(target, name);
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      }),
+  });
+  const clients = await Promise.all(
+    Array.from({ length: HERD }, async (_, n) => live.native({ token: await live.token(`u${n}`) })),
+  );
+  setImmediate(count);
+  for (const { socket } of clients) socket.end();
+  await all.promise;
+  counting = false;
+  const each = Map.groupBy(atTurn, (one) => one);
+  // 64 as they are read, and as many of those that wait.
+  expect(Math.max(...[...each.values()].map(({ length }) => length))).toBeLessThanOrEqual(128);
+  expect((await live.stats()).sessions).toBe(0);
+});
+
+test('a client that says something and hangs up gets the answer before its connection closes', async () => {
+  await using live = await Live.start();
+  const client = await live.native({ token: await live.token('u') });
+  client.send(encodeFrame(NATIVE_VER, Op.HEARTBEAT, 9));
+  client.socket.end();
+  await client.end();
+  expect(client.frames.at(-1)).toMatchObject({ op: Op.HEARTBEAT_REPLY, seq: 9 });
+});

@@ -1,12 +1,12 @@
-// Opens in a storm: some each turn, in order, and none is forgotten.
+// Opens and ends in a storm: some each turn, in order, and none is forgotten.
 
 import { expect, test } from 'vitest';
-import { OpenPace } from '../../../src/server/comet/open-pace.js';
+import { TurnPace } from '../../../src/server/comet/turn-pace.js';
 import { HandClock } from './stage.js';
 
 test('a few begin at once, the others turn by turn in the order in which they came', async () => {
   const clock = new HandClock();
-  const pace = new OpenPace(clock, () => false);
+  const pace = new TurnPace(clock, () => false);
   const begun: number[] = [];
   for (let n = 0; n < 200; n++) pace.begin(() => begun.push(n));
   expect(begun).toHaveLength(64);
@@ -21,7 +21,7 @@ test('a few begin at once, the others turn by turn in the order in which they ca
 
 test('who comes alone never waits', async () => {
   const clock = new HandClock();
-  const pace = new OpenPace(clock, () => false);
+  const pace = new TurnPace(clock, () => false);
   let begun = 0;
   for (let n = 0; n < 300; n++) {
     pace.begin(() => begun++);
@@ -33,7 +33,7 @@ test('who comes alone never waits', async () => {
 test('while a sweep goes on fewer begin, and as many as before when it has ended', async () => {
   const clock = new HandClock();
   let sweeping = true;
-  const pace = new OpenPace(clock, () => sweeping);
+  const pace = new TurnPace(clock, () => sweeping);
   const begun: number[] = [];
   for (let n = 0; n < 200; n++) pace.begin(() => begun.push(n));
   expect(begun).toHaveLength(8);
@@ -49,7 +49,7 @@ test('while a sweep goes on fewer begin, and as many as before when it has ended
 test('who comes when a sweep has just ended does not go before those that wait', async () => {
   const clock = new HandClock();
   let sweeping = true;
-  const pace = new OpenPace(clock, () => sweeping);
+  const pace = new TurnPace(clock, () => sweeping);
   const begun: number[] = [];
   for (let n = 0; n < 20; n++) pace.begin(() => begun.push(n));
   sweeping = false;

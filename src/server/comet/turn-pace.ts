@@ -1,16 +1,16 @@
-// A storm of connections brings a thousand of them in one turn of the event loop, and opening them takes a tenth of a second in
-// which nobody who is there already is served. So a turn begins a few, fewer still while a sweep goes on, and the others wait for
+// A storm brings a thousand connections, or takes them away, in one turn of the event loop, and to open or close them takes a tenth
+// of a second in which nobody else is served. So a turn begins a few, fewer still while a sweep goes on, and the others wait for
 // the next ones.
 
 import type { Clock } from '../clock.js';
 
-/** Opens that begin in one turn. */
+/** As many begin in one turn. */
 const PER_TURN = 64;
 /** While a sweep goes on: together they take a fraction of its step. */
 const PER_STEP = 8;
 
-/** Lets opens begin, some each turn, in the order in which they came. What waits is bounded by the connections that there are. */
-export class OpenPace {
+/** Lets what costs a connection's worth begin, some each turn, in the order in which it came. At most one a connection waits. */
+export class TurnPace {
   readonly #clock: Clock;
   readonly #sweeping: () => boolean;
   /** Of this turn. */
@@ -23,21 +23,21 @@ export class OpenPace {
     this.#sweeping = sweeping;
   }
 
-  /** Opens that wait for their turn. */
+  /** Those that wait for their turn. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** Calls `open` at once, or in a later turn. It must not throw. */
-  begin(open: () => void): void {
+  /** Calls `run` at once, or in a later turn. It must not throw. */
+  begin(run: () => void): void {
     this.#schedule();
     // Nobody goes before who waits, even where a sweep has ended meanwhile and more may begin.
     if (this.#waiting.length > 0 || this.#begun >= this.#most()) {
-      this.#waiting.push(open);
+      this.#waiting.push(run);
       return;
     }
     this.#begun++;
-    open();
+    run();
   }
 
   #most(): number {
@@ -55,6 +55,6 @@ export class OpenPace {
     const due = this.#waiting.splice(0, this.#most());
     this.#begun = due.length;
     if (due.length > 0) this.#schedule();
-    for (const open of due) open();
+    for (const run of due) run();
   }
 }
