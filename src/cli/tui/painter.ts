@@ -1,6 +1,6 @@
 // Puts lines on a terminal: each in its place, and only those that have changed. They come ready to be written (line.ts). Ink
-// would lay them out and take them apart cell by cell: at 200 x 60 that is 70 to 100 ms of CPU a frame, which is what a key
-// waits for; this is below one.
+// would lay them out and take them apart cell by cell: at 200 x 60 that is 65 to 100 ms of CPU a frame, which a key
+// would wait for.
 
 import type { Look } from './look.js';
 

@@ -2,7 +2,7 @@
  * One watch at one node: what it wants, and the events that wait to be fetched, as lines of JSON. Bounded in bytes; what
  * finds no room is counted and told with the next batch. Answers are paced by their size and their number, and nodes that are
  * asked for the same stream share both, so that a stream never costs a server more than some thousand events and some twenty
- * answers a second, however many happen; beyond twenty nodes two answers of each.
+ * answers a second, however many happen; beyond ten nodes two answers of each.
  */
 import type { Clock, Timer } from '../clock.js';
 import type { EventFilter } from './events.js';
