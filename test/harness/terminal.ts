@@ -5,11 +5,18 @@ import { PassThrough } from 'node:stream';
 import { render } from 'ink';
 import type { ReactNode } from 'react';
 
+/** How what painter.ts writes begins, and each line of it. */
+const PAINTED = '\u001b[?2026h';
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal gets
+const LINE = /\u001b\[(\d+);1H\u001b\[K(.*?)(?=\u001b\[(?:\d+;1H|H))/gs;
+
 class Output extends EventEmitter {
   readonly isTTY = true;
   columns: number;
   rows: number;
+  /** As Ink draws it, or as it was painted line by line. */
   frame = '';
+  #painted: string[] = [];
 
   constructor(columns: number, rows: number) {
     super();
@@ -18,9 +25,19 @@ class Output extends EventEmitter {
   }
 
   write(text: string, done?: () => void): boolean {
-    if (text !== '') this.frame = text;
+    if (text.startsWith(PAINTED)) this.#paint(text);
+    else if (text !== '') this.frame = text;
     done?.();
     return true;
+  }
+
+  #paint(text: string): void {
+    if (text.includes('\u001b[2J')) this.#painted = [];
+    for (const [, row = '1', line = ''] of text.matchAll(LINE)) {
+      while (this.#painted.length < Number(row)) this.#painted.push('');
+      this.#painted[Number(row) - 1] = line;
+    }
+    this.frame = this.#painted.join('\n').replace(/\n+$/, '');
   }
 }
 

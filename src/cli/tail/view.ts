@@ -161,12 +161,17 @@ const EVENT_COLUMNS: readonly TableColumn<Row>[] = [
     value: ({ words }) => `${words.sign} ${words.what}`,
     colour: ({ words }) => words.colour,
   },
-  { title: 'ID', width: 12, upTo: 14, value: ({ words }) => words.id },
+  { title: 'ID', width: 12, upTo: 14, value: ({ words }) => shortId(words.id) },
   { title: 'SIZE', width: 8, right: true, value: ({ words }) => words.size },
   { title: 'TOOK', width: 6, upTo: 7, right: true, value: ({ words }) => words.took },
   { title: 'NODE', width: 8, upTo: 14, leaves: 1, value: ({ event }) => textIn(event, 'node') ?? '' },
   { title: 'NOTE', width: 14, upTo: Number.POSITIVE_INFINITY, value: ({ words }) => words.note },
 ];
+
+/** Of an id with a long epoch (a time) the end: that is what differs. */
+function shortId(id: string): string {
+  return id.length > 12 && /^\d+-\d+$/.test(id) ? `…${id.slice(id.lastIndexOf('-'))}` : id;
+}
 
 function eventLines(state: TailState, look: Look, height: number): readonly string[] {
   const { feed, held } = state;

@@ -9,7 +9,7 @@ export const KEYS: readonly KeyHelp[] = [
     word: 'views',
     does: '1 nodes, 2 rooms, 3 users, 4 sessions, 5 queue, 6 limits, 7 alerts',
   },
-  { key: '↵', word: 'open', does: 'goes into a node, a room, a user or a session' },
+  { key: 'enter', word: 'open', does: 'goes into a node, a room, a user or a session' },
   { key: 'esc', word: 'back', does: 'comes back; where nothing was opened, takes the filter away' },
   { key: 's', word: 'sort', does: 'the next order of the table' },
   { key: '/', word: 'filter', does: 'only rows with this in their names; in users: any user by id' },

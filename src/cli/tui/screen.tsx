@@ -1,43 +1,36 @@
 // The frame of a view: it knows the size of its terminal and follows it, draws lines, and where there is no place for them
-// says that in one. Keys come one by one, and Ctrl-C and
-// Ctrl-Z do what they do everywhere.
+// says that in one. Keys come one by one, and Ctrl-C and Ctrl-Z do what they do everywhere.
 
-import { Box, type Key, Text, useApp, useInput, useStdout } from 'ink';
-import { type ReactNode, useEffect, useState } from 'react';
+import { type Key, useApp, useInput, useStdout } from 'ink';
+import { type ReactNode, useEffect, useLayoutEffect, useState } from 'react';
 import { ImgoError } from '../../protocol/errors.js';
 import { line } from './line.js';
 import { isTooSmall, type Look, lookOf, SMALLEST } from './look.js';
+import { painterOf } from './painter.js';
 
 /** The look of the terminal that a view is on; drawn anew when that changes. */
 export function useLook(): Look {
   const { stdout } = useStdout();
   const [look, setLook] = useState(() => lookOf(stdout as NodeJS.WriteStream));
   useEffect(() => {
-    const resized = () => setLook(lookOf(stdout as NodeJS.WriteStream));
+    const resized = () => {
+      // A terminal moves lines about when its size changes.
+      painterOf(stdout).forget();
+      setLook(lookOf(stdout as NodeJS.WriteStream));
+    };
     stdout.on('resize', resized);
     return () => void stdout.off('resize', resized);
   }, [stdout]);
   return look;
 }
 
-/** Lines of a view, as line.ts makes them; those that have no place are left out. */
-export function Lines(props: { readonly lines: readonly string[]; readonly look: Look }): ReactNode {
-  return (
-    <Box flexDirection="column">
-      {props.lines.slice(0, props.look.rows).map((text, at) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a line is its place
-        <Text key={at} wrap="truncate">
-          {text === '' ? ' ' : text}
-        </Text>
-      ))}
-    </Box>
-  );
-}
-
-/** A whole view: what `draw` makes of the look, or one line that it needs more place. */
+/** A whole view: what `draw` makes of the look, or one line that it needs more place. It is painted when it is committed. */
 export function Screen(props: { readonly draw: (look: Look) => readonly string[] }): ReactNode {
   const look = useLook();
-  return <Lines lines={isTooSmall(look) ? [tooSmall(look)] : props.draw(look)} look={look} />;
+  const { stdout } = useStdout();
+  const lines = isTooSmall(look) ? [tooSmall(look)] : props.draw(look);
+  useLayoutEffect(() => painterOf(stdout).paint(lines, look));
+  return null;
 }
 
 function tooSmall(look: Look): string {
@@ -51,10 +44,17 @@ function tooSmall(look: Look): string {
  */
 export function useKeys(press: (input: string, key: Key) => void): void {
   const { exit, suspendTerminal } = useApp();
+  const { stdout } = useStdout();
+  const suspend = async () => {
+    const painter = painterOf(stdout);
+    painter.pause();
+    await suspendTerminal(stopHere);
+    painter.resume();
+  };
   useInput((input, key) => {
     for (const [one, pressed] of keysOf(input, key)) {
       if (pressed.ctrl && one === 'c') exit(new ImgoError('interrupted'));
-      else if (pressed.ctrl && one === 'z') void suspendTerminal(stopHere);
+      else if (pressed.ctrl && one === 'z') void suspend();
       else press(one, pressed);
     }
   });

@@ -8,17 +8,13 @@ import { asImgoError, ImgoError } from '../../protocol/errors.js';
 
 /** Leaves the other screen, shows the cursor, ends bracketed paste and synchronized drawing. */
 const RESTORE = '\u001b[?2026l\u001b[?2004l\u001b[?1049l\u001b[?25h';
-const TOP_LEFT = '\u001b[H';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** Frames a second at most, keys included. */
-const FRAMES = 30;
 
 /**
  * Shows a view until it exits (useApp), `stop` aborts, or the process is told to end.
  * @throws ImgoError interrupted (a signal), what the view exits with, `internal` for what nobody caught
  */
 export async function showView(view: ReactNode, stop?: AbortSignal): Promise<void> {
-  const { stdout } = process;
   let over: ImgoError | 'gone' | undefined;
   const end = (why: ImgoError | 'gone' | undefined): void => {
     over ??= why;
@@ -45,11 +41,7 @@ export async function showView(view: ReactNode, stop?: AbortSignal): Promise<voi
     interactive: true,
     exitOnCtrlC: false,
     patchConsole: false,
-    incrementalRendering: true,
-    maxFps: FRAMES,
   });
-  // It begins where the cursor was on the other screen; there is nothing on this one yet.
-  stdout.write(TOP_LEFT);
   try {
     if (stop?.aborted === true) stopped();
     await app.waitUntilExit();

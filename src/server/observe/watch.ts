@@ -1,8 +1,8 @@
 /**
  * One watch at one node: what it wants, and the events that wait to be fetched, as lines of JSON. Bounded in bytes; what
  * finds no room is counted and told with the next batch. Answers are paced by their size and their number, and nodes that are
- * asked for the same stream share both, so that a stream never costs a server more than some thousand events and some tens of
- * answers a second, however many happen; beyond twenty nodes two answers of each.
+ * asked for the same stream share both, so that a stream never costs a server more than some thousand events and some twenty
+ * answers a second, however many happen; beyond ten nodes two answers of each.
  */
 import type { Clock, Timer } from '../clock.js';
 import type { EventFilter } from './events.js';
@@ -15,7 +15,7 @@ const LEAST_BYTES = 16 * 1024;
 export const BYTES_PER_SECOND = 1024 * 1024;
 /** After an answer: events gather at least so long, and for each node that there is. */
 const GATHER_MS = 50;
-const GATHER_NODE_MS = 25;
+const GATHER_NODE_MS = 50;
 const GATHER_MOST_MS = 500;
 /** Beside its text, what a line costs. */
 const LINE_OVERHEAD = 32;

@@ -89,7 +89,8 @@ function queryOf(asked: z.output<typeof query>): TopQuery {
 function requestOf({ table, from, limit, beside, roomsBy, room, search }: TopQuery): StatsRequest {
   const rows = Math.min(KEPT, from + limit);
   return {
-    topics: table === 'rooms' || room !== undefined ? KEPT : beside + 5,
+    // Of a room that only some comets named the sum would be of these: few rows are as dear as many.
+    topics: KEPT,
     topicOrder: topicOrder(roomsBy),
     sessions: table === 'sessions' ? rows : beside,
     ...(room === undefined ? {} : { room }),

@@ -153,6 +153,12 @@ describe('the view of tail', () => {
     shown.end();
   });
 
+  it('of an id with a long epoch the end is shown', async () => {
+    const { shown } = await stage(80, 24, [WATCHING, push(1, { id: '1796094455-8840' })]);
+    expect(shown.text()).toMatch(/ push 5 +…-8840 /);
+    shown.end();
+  });
+
   it('is coloured only where that is wanted', async () => {
     process.env['NO_COLOR'] = '';
     try {
