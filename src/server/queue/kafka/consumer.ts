@@ -17,6 +17,10 @@ import type { RecordReader } from './reader.js';
 /** A member that says nothing for so long has died. */
 const SESSION_MS = 6_000;
 const HEARTBEAT_MS = 1_500;
+/** A member that was not heard for so long has lost its place; its client may go on asking a broker that leads the group no more. */
+const SILENT_MS = 3 * SESSION_MS;
+/** How long leaving may take: a client that hangs is left behind. */
+const LEAVE_MS = 5_000;
 /** The broker answers an empty fetch after this: what is resumed meanwhile waits for it. */
 const FETCH_WAIT_MS = 100;
 const FETCH_BYTES = 1024 * 1024;
@@ -68,6 +72,8 @@ export class Consumer {
   #committing: Promise<void> | undefined;
   readonly #halt = new AbortController();
   #died: (() => void) | undefined;
+  /** It has joined: whether it still is heard is looked at. */
+  #watched = false;
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts;
@@ -85,6 +91,7 @@ export class Consumer {
     const { clock, client, log } = this.#parts;
     const ticking = clock.every(TICK_MS, () => {
       for (const claim of this.#claims.values()) claim.tick();
+      this.#watch();
     });
     const stopped = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -97,10 +104,12 @@ export class Consumer {
       try {
         await this.#join();
         wait = RETRY_MIN_MS;
+        this.#watched = true;
         await Promise.race([stopped, died]);
       } catch (error) {
         log.warn({ cause: client.error(error).message }, 'the group of jobs cannot be joined; it is tried again');
       }
+      this.#watched = false;
       if (!signal.aborted) {
         this.counters.restarts++;
         await this.#leave();
@@ -117,6 +126,16 @@ export class Consumer {
     this.#revokeAll();
   }
 
+  /** Nothing was heard of the group for long, and the client has not given up by itself: another one joins. */
+  #watch(): void {
+    const { clock, log } = this.#parts;
+    const silentMs = clock.monotonic() - this.#aliveAt;
+    if (!this.#watched || silentMs < SILENT_MS) return;
+    this.#watched = false;
+    log.warn({ silentMs: Math.round(silentMs) }, 'the group of jobs does not answer this member: it joins anew');
+    this.#died?.();
+  }
+
   async #join(): Promise<void> {
     const { client, topic, group } = this.#parts;
     const consumer = client.kafka.consumer({
@@ -131,19 +150,30 @@ export class Consumer {
       retry: { retries: 2, maxRetryTime: 300, initialRetryTime: 100 },
     });
     this.#kafka = consumer;
+    // One that was left behind may still come back to life.
+    const current = (): boolean => this.#kafka === consumer;
     const alive = (): void => {
-      this.#aliveAt = this.#parts.clock.monotonic();
+      if (current()) this.#aliveAt = this.#parts.clock.monotonic();
+    };
+    const revoke = (): void => {
+      if (current()) this.#revokeAll();
     };
     const { HEARTBEAT, GROUP_JOIN, REBALANCING, CRASH, STOP } = consumer.events;
     consumer.on(HEARTBEAT, alive);
     // The listener runs before the client fetches, so nothing is fetched that is not claimed.
     consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+      if (!current()) {
+        // It must not keep partitions that nobody claims.
+        void consumer.disconnect().catch(() => undefined);
+        return;
+      }
       alive();
       this.#joined(consumer, memberAssignment[topic] ?? []);
     });
-    consumer.on(REBALANCING, () => this.#revokeAll());
-    consumer.on(STOP, () => this.#revokeAll());
+    consumer.on(REBALANCING, revoke);
+    consumer.on(STOP, revoke);
     consumer.on(CRASH, ({ payload: { restart, error } }) => {
+      if (!current()) return;
       this.#revokeAll();
       this.#parts.log.warn({ cause: client.error(error).message, restart }, 'this member of the group of jobs failed');
       if (!restart) this.#died?.();
@@ -287,7 +317,7 @@ export class Consumer {
     const { topic, partition, messages } = batch;
     const claim = this.#claims.get(partition);
     // Not resolved: it is fetched again by whoever has it.
-    if (claim === undefined || claim.revoked || isStale()) return;
+    if (claim === undefined || claim.revoked || isStale() || this.#kafka !== consumer) return;
     const first = Number(messages[0]?.offset ?? -1);
     const last = Number(messages.at(-1)?.offset ?? -1);
     if (last < claim.expected) {
@@ -402,9 +432,16 @@ export class Consumer {
     this.#revokeAll();
     const consumer = this.#kafka;
     this.#kafka = undefined;
-    await consumer?.disconnect().catch((error: unknown) => {
-      this.#parts.log.debug({ cause: String(error) }, 'leaving the group failed');
+    if (consumer === undefined) return;
+    // Its claims are never made.
+    this.#generation++;
+    const { clock, log } = this.#parts;
+    const left = consumer.disconnect().catch((error: unknown) => {
+      log.debug({ cause: String(error) }, 'leaving the group failed');
     });
+    const late = new AbortController();
+    await Promise.race([left, pause(clock, LEAVE_MS, late.signal)]);
+    late.abort();
   }
 }
 
