@@ -19,6 +19,8 @@ const SESSION_MS = 6_000;
 const HEARTBEAT_MS = 1_500;
 /** A member that was not heard for so long has lost its place; its client may go on asking a broker that leads the group no more. */
 const SILENT_MS = 3 * SESSION_MS;
+/** Claims that a broker refused because it leads the group no more: the client does not see it, and another one must ask who does. */
+const MISLED_TRIES = 5;
 /** How long leaving may take: a client that hangs is left behind. */
 const LEAVE_MS = 5_000;
 /** The broker answers an empty fetch after this: what is resumed meanwhile waits for it. */
@@ -214,12 +216,15 @@ export class Consumer {
   async #claimAll(consumer: KafkaConsumer, partitions: readonly number[], generation: number): Promise<void> {
     const { clock, client, log } = this.#parts;
     let left = partitions;
+    let misled = 0;
     for (let wait = RETRY_MIN_MS; left.length > 0; wait = Math.min(wait * 2, RETRY_MAX_MS)) {
       try {
         left = await this.#claim(consumer, left, generation);
       } catch (error) {
         log.warn({ cause: client.error(error).message }, 'partitions cannot be claimed yet; it is tried again');
+        if (isMisled(error)) misled++;
       }
+      if (misled >= MISLED_TRIES && this.#generation === generation) return this.#died?.();
       if (this.#generation !== generation || this.#halt.signal.aborted) return;
       if (left.length > 0) await pause(clock, wait, this.#halt.signal);
       if (this.#generation !== generation || this.#halt.signal.aborted) return;
@@ -443,6 +448,12 @@ export class Consumer {
     await Promise.race([left, pause(clock, LEAVE_MS, late.signal)]);
     late.abort();
   }
+}
+
+/** Whether a broker said that it does not lead the group; after several tries the client wraps that. */
+function isMisled(error: unknown): boolean {
+  const { type, cause } = error as { readonly type?: string; readonly cause?: unknown };
+  return type === 'NOT_COORDINATOR_FOR_GROUP' || (cause instanceof Error && isMisled(cause));
 }
 
 /** From where on ephemeral records are handed out. */
