@@ -48,6 +48,18 @@ export class Child {
     });
   }
 
+  /** Has a script of clients do something; resolves with its answer, rejects with what it failed of. */
+  async tell<T>(order: object): Promise<T> {
+    const number = ++this.#number;
+    const answered = this.answer((message: { order?: number; failed?: string }) =>
+      message.order === number ? message : undefined,
+    );
+    this.process.send({ ...order, order: number });
+    const answer = await answered;
+    if (answer.failed !== undefined) throw new Error(`the clients: ${answer.failed}`);
+    return answer as T;
+  }
+
   /** What the process used so far. */
   usage(collect = false): Promise<Usage> {
     const question: ProbeQuestion = { probe: ++this.#number, collect };

@@ -38,7 +38,6 @@ interface Memory {
 export class Swarm {
   readonly #child = forkScript('swarm.ts', [], false);
   readonly #settings: Case & { readonly port: number };
-  #orders = 0;
 
   constructor(settings: Case & { readonly port: number }) {
     this.#settings = settings;
@@ -49,13 +48,8 @@ export class Swarm {
   }
 
   async give(what: SwarmOrder['do'], tokens: readonly string[] = []): Promise<void> {
-    const order: SwarmOrder = { ...this.#settings, order: ++this.#orders, do: what, tokens };
-    const answered = this.#child.answer((message: { order?: number; failed?: string }) =>
-      message.order === order.order ? message : undefined,
-    );
-    this.#child.process.send(order);
-    const { failed } = await answered;
-    if (failed !== undefined) throw new Error(`the swarm: ${failed}`);
+    const order: Omit<SwarmOrder, 'order'> = { ...this.#settings, do: what, tokens };
+    await this.#child.tell(order);
   }
 
   end(): Promise<void> {

@@ -4,7 +4,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { now } from '../../src/bench/now.js';
-import { type Child, forkScript, imgoServer, makeTokens, median, newFolder } from './measured.js';
+import { forkScript, imgoServer, makeTokens, median, newFolder } from './measured.js';
 import type { Bench, BenchRow } from './row.js';
 import type { Latencies, MembersOrder } from './storm-members.js';
 import type { SwarmOrder } from './swarm.js';
@@ -78,33 +78,22 @@ async function push(http: string, signal: AbortSignal): Promise<void> {
   await Promise.all(under);
 }
 
-let orders = 0;
-
-async function tell<T>(child: Child, order: Omit<SwarmOrder, 'order'> | Omit<MembersOrder, 'order'>): Promise<T> {
-  const number = ++orders;
-  const answered = child.answer((message: { order?: number; failed?: string }) =>
-    message.order === number ? message : undefined,
-  );
-  child.process.send({ ...order, order: number });
-  const { failed } = await answered;
-  if (failed !== undefined) throw new Error(`the clients: ${failed}`);
-  return (await answered) as T;
-}
-
 async function round(side: Side): Promise<Felt> {
   const { port } = side;
   const [members, clients] = [forkScript('storm-members.ts', [], false), forkScript('swarm.ts', [], false)];
-  const take = async () => (await tell<{ latencies: Latencies }>(members, { do: 'take', port, tokens: [] })).latencies;
+  const told = (order: Omit<MembersOrder, 'order' | 'port'>) =>
+    members.tell<{ latencies: Latencies }>({ ...order, port } satisfies Omit<MembersOrder, 'order'>);
+  const take = async () => (await told({ do: 'take', tokens: [] })).latencies;
   try {
     await Promise.all([members, clients].map((child) => child.answer((message: { ready?: true }) => message.ready)));
-    await tell(members, { do: 'connect', port, tokens: side.members });
+    await told({ do: 'connect', tokens: side.members });
     await pause(WARM_UP_MS);
     await take();
     await pause(BEFORE_MS);
     const before = await take();
     const at = now();
     const order = { do: 'connect', port, transport: 'tcp', dialect: 'native', atOnce: AT_ONCE } as const;
-    await tell(clients, { ...order, tokens: side.clients });
+    await clients.tell({ ...order, tokens: side.clients } satisfies Omit<SwarmOrder, 'order'>);
     const stormSeconds = (now() - at) / 1_000;
     const storm = await take();
     await pause(SETTLE_MS);

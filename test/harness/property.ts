@@ -5,6 +5,6 @@ import fc from 'fast-check';
 /** Where every property begins to draw. */
 const SEED = Number(process.env.IMGO_SEED ?? 20_261_122);
 
-fc.configureGlobal({ ...fc.readConfigureGlobal(), seed: SEED });
+fc.configureGlobal({ seed: SEED });
 
 export { fc };

@@ -33,11 +33,22 @@ export function serveRaw(core: CometCore, socket: SessionSocket, kind: ListenerK
 export function serveTcp(core: CometCore, socket: SessionSocket, kind: ListenerKind, sniff?: Sniff): Session {
   const session = serveRaw(core, socket, kind);
   if (sniff !== undefined) socket[SNIFF] = sniff;
+  hear(socket);
+  return session;
+}
+
+function hear(socket: SessionSocket): void {
   socket.on('data', onData);
   // By itself Node closes a socket in the turn in which it reads its end: all that end together in one.
   socket.allowHalfOpen = true;
   socket.on('end', onEnd);
-  return session;
+}
+
+/** As it was before `hear`, for whoever goes on with it. */
+function unhear(socket: SessionSocket): void {
+  socket.removeListener('data', onData);
+  socket.allowHalfOpen = false;
+  socket.removeListener('end', onEnd);
 }
 
 function onData(this: SessionSocket, chunk: Buffer): void {
@@ -46,13 +57,9 @@ function onData(this: SessionSocket, chunk: Buffer): void {
   const sniff = this[SNIFF];
   if (sniff !== undefined) {
     this[SNIFF] = undefined;
-    this.removeListener('data', onData);
-    this.removeListener('end', onEnd);
-    this.allowHalfOpen = false;
+    unhear(this);
     if (sniff(session, chunk)) return;
-    this.allowHalfOpen = true;
-    this.on('end', onEnd);
-    this.on('data', onData);
+    hear(this);
   }
   (session.host as CometCore).heard(session, chunk.length);
   receiveBytes(session, chunk);

@@ -1,5 +1,4 @@
 // Assertions are read as they are meant or refused before the run, judged by what the run found, and decide its exit status.
-
 import { describe, expect, test } from 'vitest';
 import { broken, exitStatus, judge, parseAssertions } from '../../../src/bench/assertions.js';
 import type { AssertionResult, BenchResult, BenchSample } from '../../../src/bench/figures.js';

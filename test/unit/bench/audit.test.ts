@@ -1,5 +1,4 @@
 // The audit against a model: connections that get what was accepted, less, more, or in another order.
-
 import { expect, test } from 'vitest';
 import { aimOf, membersOf, roomOf } from '../../../src/bench/aims.js';
 import { audit as auditOf, type Received } from '../../../src/bench/audit.js';

@@ -1,5 +1,4 @@
 // What a run will use is said before it starts, and nothing is rounded away; what cannot be is told with all that is in the way.
-
 import { describe, expect, it, test } from 'vitest';
 import type { Machine } from '../../../src/bench/machine.js';
 import type { BenchOptions } from '../../../src/bench/options.js';

@@ -1,5 +1,4 @@
 // What a connection receives, cut anywhere: every walker counts and marks what was sent, as a slow reading of it says.
-
 import { describe, expect, test } from 'vitest';
 import { factorOf, fingerprintOf, payloadOf } from '../../../src/bench/payload.js';
 import { FrameWalker } from '../../../src/bench/wire/frames.js';

@@ -1,5 +1,4 @@
 // The ring of a topic: bytes never change, entries never span, positions are found by id, memory is bounded.
-
 import { describe, expect, test } from 'vitest';
 import { compareIds, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
 import { EntryKind, INDEX_BYTES, Ring, SEGMENT_BYTES } from '../../../src/server/comet/ring.js';

@@ -1,6 +1,5 @@
 // A topic against a model: whatever joins, leaves, stalls, is lost or trimmed, each member gets exactly what came after its
 // join position, in order, or a gap that covers it; and nothing after it left.
-
 import { describe, expect, test } from 'vitest';
 import type { Encoding } from '../../../src/protocol/dialect.js';
 import { compareIds, formatId, type LogName, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';

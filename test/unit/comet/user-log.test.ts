@@ -1,6 +1,5 @@
 // The delivery state machine against a model: a log that grows and is trimmed, notifications that come late, twice and in
 // any order, reads that answer late, in parts or not at all, a sink that is held at any moment.
-
 import { expect, test } from 'vitest';
 import { compareIds, type LogName, type MessageId, ZERO_ID } from '../../../src/protocol/ids.js';
 import type { Clock } from '../../../src/server/clock.js';

@@ -1,5 +1,4 @@
 // The timing wheel against a plain map of deadlines: nothing early, nothing more than a tick late, nothing twice.
-
 import { describe, expect, test } from 'vitest';
 import { Wheel } from '../../../src/server/comet/wheel.js';
 import { fc } from '../../harness/property.js';

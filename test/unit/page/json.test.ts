@@ -1,5 +1,4 @@
 // JSON in the page's editor: where it breaks, and the same with other blanks.
-
 import { expect, test } from 'vitest';
 import { compactJson, jsonFault, prettyJson } from '../../../src/page/json.js';
 import { fc } from '../../harness/property.js';

@@ -1,5 +1,4 @@
 // Commands as they go to Redis, beside what ioredis makes of the same.
-
 import { Command } from 'ioredis';
 import { expect, test } from 'vitest';
 import { PackedCommand } from '../../../src/server/store/redis/packed-command.js';

@@ -7,7 +7,7 @@ import type { MessageId } from '../../../protocol/ids.js';
 import { type Clock, pause } from '../../clock.js';
 import type { AssignedHandler, BatchHandler } from '../queue.js';
 import { Claim } from './claim.js';
-import type { KafkaClient } from './client.js';
+import { type KafkaClient, kafkaErrorType } from './client.js';
 import { NewerRecord } from './format.js';
 import type { KafkaQueueOptions, QueueAlarm } from './options.js';
 import { bucketsOf } from './partitions.js';
@@ -222,7 +222,7 @@ export class Consumer {
         left = await this.#claim(consumer, left, generation);
       } catch (error) {
         log.warn({ cause: client.error(error).message }, 'partitions cannot be claimed yet; it is tried again');
-        if (isMisled(error)) misled++;
+        if (kafkaErrorType(error) === 'NOT_COORDINATOR_FOR_GROUP') misled++;
       }
       if (misled >= MISLED_TRIES && this.#generation === generation) return this.#died?.();
       if (this.#generation !== generation || this.#halt.signal.aborted) return;
@@ -448,12 +448,6 @@ export class Consumer {
     await Promise.race([left, pause(clock, LEAVE_MS, late.signal)]);
     late.abort();
   }
-}
-
-/** Whether a broker said that it does not lead the group; after several tries the client wraps that. */
-function isMisled(error: unknown): boolean {
-  const { type, cause } = error as { readonly type?: string; readonly cause?: unknown };
-  return type === 'NOT_COORDINATOR_FOR_GROUP' || (cause instanceof Error && isMisled(cause));
 }
 
 /** From where on ephemeral records are handed out. */

@@ -1,5 +1,4 @@
 // Records in the topic: their bytes are a contract between versions, so they are spelled out; what others wrote is refused.
-
 import { describe, expect, test } from 'vitest';
 import { type LogName, roomLog, userLog } from '../../../../src/protocol/ids.js';
 import {

@@ -1,5 +1,4 @@
 // What waits for one partition: nothing overtakes anything in its log, and no record has two logs of one bucket.
-
 import { expect, test } from 'vitest';
 import { type LogName, userLog } from '../../../../src/protocol/ids.js';
 import { decodeParcel } from '../../../../src/server/queue/kafka/format.js';
