@@ -120,7 +120,7 @@ export interface ReferenceResult {
   readonly connectsPerCpuSecond: number;
   /** From when a message was due, in sweeps of the run's window. null: there is nothing to compare with. */
   readonly latencyMs: Percentiles | null;
-  /** From when the last message was due until all had it. null: not the whole run was played. */
+  /** From the last message until all had said that they have it, as `seconds.settle`. null: not the whole run was played. */
   readonly settleSeconds: number | null;
   /** Ours to the bare one, of the same run. */
   readonly ratios: Readonly<Record<ReferenceRatio, number | null>>;

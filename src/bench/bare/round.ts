@@ -64,7 +64,7 @@ export interface Round {
   readonly bytes: number;
   readonly flushCpuSeconds: number;
   readonly latencies: Latencies;
-  /** From when the last message was due until the last client had it; 0 of a sample. */
+  /** From the last message until the last client had said that it has it, as a run measures it; 0 of a sample. */
   readonly settleSeconds: number;
 }
 
@@ -150,12 +150,12 @@ async function played(sized: Sized, servers: BareServers, fleet: Fleet, signal: 
   const order: Played = { served: plan, startedAt, everyMs, all, windowMs };
   servers.tell({ do: 'play', played: order });
   await pause(REPORT_MS + lasting, undefined, { signal }).catch(() => undefined);
+  const offeredAt = now();
   if (whole) await allReceived(fleet, received + all * connections, plan.settleMs, signal);
   else await pause(windowMs + PLAY_TELL_MS, undefined, { signal }).catch(() => undefined);
   servers.tell({ do: 'rest' });
-  const { lastAt } = await fleet.report();
-  const settleSeconds = whole ? Math.max(0, lastAt - (startedAt + (all - 1) * everyMs)) / 1_000 : 0;
-  return { latencies: fleet.takeLatencies(), settleSeconds };
+  await fleet.report();
+  return { latencies: fleet.takeLatencies(), settleSeconds: whole ? (now() - offeredAt) / 1_000 : 0 };
 }
 
 /** Whether a plan's messages can be played to its bare sockets: it is known when they are written, and all go to everybody. */
