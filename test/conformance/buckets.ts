@@ -148,6 +148,41 @@ export function bucketsConformance(engine: BucketsEngine): void {
     expect(await stage.apply([stage.record(3)], stage.id(2))).toMatchObject({ kind: 'applied' });
   });
 
+  test('many marks move in one call, each by what its own bucket says, beside records', async () => {
+    const stage = await open();
+    const [first = 0, second = 0, third = 0] = [1, 2, 3].map((more) => (bucketOf(LOG) + more) % 1_024);
+    const mark = (bucket: number, lastSeen: number, upTo: number) => ({
+      bucket,
+      lastSeen: lastSeen === 0 ? ZERO_ID : stage.id(lastSeen),
+      records: [],
+      upTo: stage.id(upTo),
+    });
+    await stage.buckets.apply([mark(first, 0, 4), mark(second, 0, 4), mark(third, 0, 9)]);
+    const record = { bucket: bucketOf(LOG), lastSeen: ZERO_ID, records: [stage.record(5)], upTo: stage.id(8) };
+    const results = await stage.buckets.apply([mark(first, 4, 8), record, mark(second, 6, 8), mark(third, 9, 8)]);
+    expect(results).toMatchObject([
+      { kind: 'applied', mark: stage.id(8), results: [] },
+      { kind: 'applied', mark: stage.id(8), results: [{ kind: 'appended', id: stage.id(5) }] },
+      { kind: 'behind', mark: stage.id(4) },
+      { kind: 'applied', mark: stage.id(9), results: [] },
+    ]);
+    const marks = await stage.buckets.marks([first, bucketOf(LOG), second, third]);
+    expect(marks).toEqual([stage.id(8), stage.id(8), stage.id(4), stage.id(9)]);
+  });
+
+  test('marks that move while records of their buckets are applied wait for these', async () => {
+    const stage = await open();
+    const [bucket, other] = [bucketOf(LOG), (bucketOf(LOG) + 1) % 1_024];
+    const upTo = stage.id(9);
+    const moves = [bucket, other].map((one) => ({ bucket: one, lastSeen: ZERO_ID, records: [], upTo }));
+    const [applied] = await Promise.all([
+      stage.apply([stage.record(1), stage.record(2)]),
+      stage.buckets.apply(moves),
+    ]);
+    expect(applied).toMatchObject({ kind: 'applied', results: [{ kind: 'appended' }, { kind: 'appended' }] });
+    expect(await stage.buckets.marks([bucket, other])).toEqual([upTo, upTo]);
+  });
+
   test('an idempotency key gets one id; another body is a mismatch; another scope or log is another key', async () => {
     const stage = await open();
     const other = userLog(user('bob'));

@@ -27,6 +27,7 @@ function claim(handler: (batch: QueueBatch) => Promise<void>): Claim {
     clock: systemClock,
     commitMs: 60_000,
     idleMs: 60_000,
+    phase: 0,
     alive: () => true,
     seek: () => undefined,
     changed: () => undefined,

@@ -41,6 +41,8 @@ export interface ClaimParts {
   readonly clock: Clock;
   readonly commitMs: number;
   readonly idleMs: number;
+  /** How much of these times counts as over at the start, 0 to 1: claims that begin together do not all commit together. */
+  readonly phase: number;
   /** This process still counts as a member of the group. */
   readonly alive: () => boolean;
   /** Everything from `offset` on is to be fetched again. */
@@ -95,7 +97,9 @@ export class Claim {
     this.partition = parts.partition;
     this.expected = parts.start;
     this.#position = parts.start;
-    this.#commitsAt = this.#touchedAt = parts.clock.monotonic();
+    const { clock, commitMs, idleMs, phase } = parts;
+    this.#commitsAt = clock.monotonic() - phase * commitMs;
+    this.#touchedAt = clock.monotonic() - phase * idleMs;
     this.#running = this.#run();
   }
 

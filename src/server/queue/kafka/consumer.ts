@@ -270,6 +270,7 @@ export class Consumer {
         clock,
         commitMs,
         idleMs,
+        phase: index / partitions.length,
         alive: () => clock.monotonic() - this.#aliveAt < SESSION_MS,
         seek: (to) => {
           this.counters.seeks++;

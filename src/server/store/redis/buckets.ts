@@ -39,7 +39,7 @@ import { isUserLog, keptUntil, retentionOf } from '../retention.js';
 import { devicesOf, entryOf, logOf, sessionsOf } from './codec.js';
 import type { Counts, StoreContext } from './context.js';
 import { Packer, unpack } from './pack.js';
-import { APPLY, READ } from './scripts.js';
+import { APPLY, MARK, READ } from './scripts.js';
 import { CLOSE, OPEN, PROGRESS } from './session-scripts.js';
 import { RedisSessions } from './sessions.js';
 import type { IdempotencyRoom, Upkeep } from './upkeep.js';
@@ -64,7 +64,7 @@ export class RedisBuckets implements Buckets {
   readonly #sessions: RedisSessions;
   readonly #packer = new Packer(65_536);
   /** By bucket: the script under way. A second one waits for it, and fails with it: it would move the mark over a hole. */
-  readonly #underWay = new Map<number, Promise<GroupResult>>();
+  readonly #underWay = new Map<number, Promise<unknown>>();
 
   constructor({ context, room, upkeep, memory }: RedisBucketsParts) {
     this.epoch = context.epoch;
@@ -76,7 +76,15 @@ export class RedisBuckets implements Buckets {
   }
 
   async apply(groups: readonly ApplyGroup[]): Promise<readonly GroupResult[]> {
-    const calls = groups.map((group) => this.#inTurn(group));
+    const marks = groups.filter(isMark);
+    const together = marks.length > 1 && !this.#context.link.clustered;
+    const moved = together ? this.#inTurn(marks, () => this.#move(marks)) : undefined;
+    let place = 0;
+    const calls = groups.map((group) => {
+      if (moved === undefined || !isMark(group)) return this.#inTurn([group], () => this.#applyGroup(group));
+      const at = place++;
+      return moved.then((results) => results[at] as GroupResult);
+    });
     // All of them end before any failure is told: nothing is under way when the caller tries again.
     const ended = await Promise.allSettled(calls);
     const done = ended.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -90,15 +98,33 @@ export class RedisBuckets implements Buckets {
     throw reason;
   }
 
-  #inTurn(group: ApplyGroup): Promise<GroupResult> {
-    const before = this.#underWay.get(group.bucket);
-    const call = before === undefined ? this.#applyGroup(group) : before.then(() => this.#applyGroup(group));
-    this.#underWay.set(group.bucket, call);
+  /** Runs a script for these buckets once those before it are answered. */
+  #inTurn<T>(groups: readonly ApplyGroup[], run: () => Promise<T>): Promise<T> {
+    const before = groups.flatMap(({ bucket }) => this.#underWay.get(bucket) ?? []);
+    const call = before.length === 0 ? run() : Promise.all(before).then(run);
+    for (const { bucket } of groups) this.#underWay.set(bucket, call);
     const done = (): void => {
-      if (this.#underWay.get(group.bucket) === call) this.#underWay.delete(group.bucket);
+      for (const { bucket } of groups) if (this.#underWay.get(bucket) === call) this.#underWay.delete(bucket);
     };
     call.then(done, done);
     return call;
+  }
+
+  /** Groups without records, in one script: a commit has as many as a partition has buckets. */
+  async #move(groups: readonly ApplyGroup[]): Promise<readonly GroupResult[]> {
+    const keys = groups.map(({ bucket }) => this.#context.bucketKeys(bucket)[0]);
+    const packer = this.#packer.array(groups.length * 4);
+    for (const { lastSeen, upTo } of groups) {
+      packer.number(lastSeen.epoch).number(lastSeen.n).number(upTo.epoch).number(upTo.n);
+    }
+    const answer = unpack<readonly number[]>(await this.#context.run(MARK, keys, [packer.take()]));
+    return groups.map((_group, at): GroupResult => {
+      const [applied, epoch = 0, n = 0] = answer.slice(at * 3, at * 3 + 3);
+      const mark = { epoch, n };
+      if (applied === 1) return { kind: 'applied', mark, results: [] };
+      this.#context.counters.add('behind');
+      return { kind: 'behind', mark };
+    });
   }
 
   async #applyGroup(group: ApplyGroup): Promise<GroupResult> {
@@ -286,6 +312,11 @@ export class RedisBuckets implements Buckets {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#context.settled();
   }
+}
+
+/** Nothing to apply: it only moves the mark. */
+function isMark({ records }: ApplyGroup): boolean {
+  return records.length === 0;
 }
 
 /** What a key is kept as: it may be long, and there are many. */

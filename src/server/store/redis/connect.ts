@@ -35,6 +35,8 @@ export type Argument = string | number | Buffer;
 export interface RedisLink extends AsyncDisposable {
   /** Where Redis is, for people. */
   readonly address: string;
+  /** Keys of several hash tags lie on several servers. */
+  readonly clustered: boolean;
   /** Runs a script on the server that has its keys: all of one hash tag. Bulk replies are Buffers. */
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** One command, sent to whoever has its key. Bulk replies are Buffers. */
@@ -306,6 +308,10 @@ class Link implements RedisLink {
     } catch (error) {
       throw asRedisError(error, this.address);
     }
+  }
+
+  get clustered(): boolean {
+    return this.#client instanceof Cluster;
   }
 
   primaries(): readonly Redis[] {

@@ -5,6 +5,18 @@ import { IDEMPOTENCY } from './lua/idempotency.js';
 import { ENTRY_BYTES, LOG } from './lua/log.js';
 import { script } from './script.js';
 
+/** Whether the stored mark is below the one last seen: then the bucket remembers that this one was, for it is lost. */
+const BEHIND = `
+local function behind(meta, mark_e, mark_n, last_e, last_n)
+  if not lt(mark_e, mark_n, last_e, last_n) then return false end
+  local taken = redis.call('HMGET', meta, 'taken_epoch', 'taken_n')
+  if lt(tonumber(taken[1] or '0'), tonumber(taken[2] or '0'), last_e, last_n) then
+    redis.call('HSET', meta, 'taken_epoch', last_e, 'taken_n', last_n)
+  end
+  return true
+end
+`;
+
 /**
  * Apply and look-up. KEYS: meta, idempotent, expiring, then record, entries, sessions of each log. ARGV: bytes that
  * idempotency records of this bucket may take; [lastSeen epoch, n, upTo epoch, n, [1 for a user's log]…, records];
@@ -15,19 +27,14 @@ import { script } from './script.js';
 export const APPLY = script(
   'apply-2',
   LOG,
+  BEHIND,
   `
 local meta, idempotent, expiring = KEYS[1], KEYS[2], KEYS[3]
 local room = tonumber(ARGV[3])
 local last_e, last_n, upto_e, upto_n, users, records = unpack(cmsgpack.unpack(ARGV[4]))
 local stored = redis.call('HMGET', meta, 'epoch', 'n', 'bytes')
 local mark_e, mark_n, bytes_kept = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), tonumber(stored[3] or '0')
-if lt(mark_e, mark_n, last_e, last_n) then
-  local taken = redis.call('HMGET', meta, 'taken_epoch', 'taken_n')
-  if lt(tonumber(taken[1] or '0'), tonumber(taken[2] or '0'), last_e, last_n) then
-    redis.call('HSET', meta, 'taken_epoch', last_e, 'taken_n', last_n)
-  end
-  return {cmsgpack.pack({0, mark_e, mark_n})}
-end
+if behind(meta, mark_e, mark_n, last_e, last_n) then return {cmsgpack.pack({0, mark_e, mark_n})} end
 `,
   IDEMPOTENCY,
   `
@@ -111,6 +118,30 @@ end
 redis.call('HSET', meta, 'epoch', mark_e, 'n', mark_n, 'bytes', bytes_kept)
 answer[1] = cmsgpack.pack({1, mark_e, mark_n, results, counts(), bytes_kept, idempotency_expired})
 return answer`,
+);
+
+/**
+ * Marks of buckets that have nothing to apply, on a server that has them all. KEYS: meta of each. ARGV: packed lastSeen epoch,
+ * n, upTo epoch, n of each. Returns packed 1 or, behind, 0, mark epoch, n of each.
+ */
+export const MARK = script(
+  'mark-1',
+  LOG,
+  BEHIND,
+  `
+local given, answer = cmsgpack.unpack(ARGV[3]), {}
+for at, meta in ipairs(KEYS) do
+  local last_e, last_n, upto_e, upto_n = unpack(given, at * 4 - 3, at * 4)
+  local stored = redis.call('HMGET', meta, 'epoch', 'n')
+  local e, n = tonumber(stored[1] or '0'), tonumber(stored[2] or '0')
+  local applied = not behind(meta, e, n, last_e, last_n)
+  if applied and lt(e, n, upto_e, upto_n) then
+    e, n = upto_e, upto_n
+    redis.call('HSET', meta, 'epoch', e, 'n', n)
+  end
+  answer[at * 3 - 2], answer[at * 3 - 1], answer[at * 3] = applied and 1 or 0, e, n
+end
+return cmsgpack.pack(answer)`,
 );
 
 /**
