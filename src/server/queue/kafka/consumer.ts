@@ -31,8 +31,8 @@ const BUFFER_BYTES = 4 * 1024 * 1024;
 /** Between two tries to join, or to claim: doubled each time, within these. Milliseconds. */
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
-/** Commits gather for so long. Milliseconds. */
-const COMMIT_SOON_MS = 50;
+/** Commits gather for so long: partitions are ready for one at any time, and a request costs as much for one as for all. Milliseconds. */
+const COMMIT_SOON_MS = 250;
 /** Looks at the ends of a topic that must agree before it counts as shortened: a new leader knows its end late. */
 const SHORTENED_LOOKS = 5;
 const TICK_MS = 250;

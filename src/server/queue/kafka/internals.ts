@@ -111,7 +111,7 @@ function fixRequestQueue(): void {
 }
 
 /** Between an answer with records and the next fetch from the same broker: what comes meanwhile comes together. Milliseconds. */
-const FETCH_PAUSE_MS = 5;
+const FETCH_PAUSE_MS = 2;
 /** An answer with so much is one of many: the next is fetched at once. Bytes. */
 const FETCHED_MUCH = 64 * 1024;
 

@@ -28,7 +28,7 @@ const TROUBLE_MS = 2_000;
  * From one round of requests to the next, at least: what comes alone goes at once, what comes fast goes together. A request
  * costs broker, logic and job a tenth of a millisecond each, whether it carries one push or five.
  */
-const ROUND_MS = 5;
+const ROUND_MS = 2;
 /** Between two looks at what is overdue, ms. */
 const LOOK_MS = 250;
 /** Of transactions, which there are none of. */
