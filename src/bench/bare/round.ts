@@ -10,6 +10,7 @@ import { turned } from '../addresses.js';
 import { WINDOW_MS } from '../expectation.js';
 import type { Latencies } from '../figures.js';
 import { Fleet } from '../fleet.js';
+import { lookAtMachine } from '../machine.js';
 import type { ReceiverSetup } from '../messages.js';
 import { now } from '../now.js';
 import type { BenchPlan } from '../plan.js';
@@ -52,6 +53,9 @@ const REPORT_MS = 100;
 const SAMPLED = 1_000;
 const LOOK_MS = 20;
 const CLOSE_MS = 3_000;
+/** Bare servers write as long as the kernel takes it. With less of the machine's memory left the round is given up. */
+const LEAST_MEMORY = 0.05;
+const MEMORY_LOOK_MS = 500;
 const UNDER_WAY = 400;
 const MOST_UNDER_WAY = 2_000;
 
@@ -68,13 +72,18 @@ export interface Round {
   readonly settleSeconds: number;
 }
 
-/** @throws ImgoError internal: a process ended, or the connections were not taken */
+/** @throws ImgoError internal: a process ended, the connections were not taken, or memory ran short */
 export async function oneRound(sized: Sized, signal: AbortSignal): Promise<Round> {
   const { plan, connections, receivers, whole } = sized;
   const servers = new BareServers(sized.servers);
   const died = Promise.withResolvers<never>();
   died.promise.catch(() => undefined);
-  const fleet = new Fleet(receivers, (detail) => died.reject(new ImgoError('internal', { detail })));
+  const fail = (detail: string) => died.reject(new ImgoError('internal', { detail }));
+  const fleet = new Fleet(receivers, fail);
+  const watch = setInterval(() => {
+    const { availableBytes, memoryBytes } = lookAtMachine();
+    if (availableBytes < memoryBytes * LEAST_MEMORY) fail('they left the machine without memory');
+  }, MEMORY_LOOK_MS);
   try {
     const port = await servers.listen(plan.transport, authReplyBytes(plan));
     fleet.setUp((first, count, at) => setupFor(sized, port, first, count, at));
@@ -97,6 +106,7 @@ export async function oneRound(sized: Sized, signal: AbortSignal): Promise<Round
       settleSeconds,
     };
   } finally {
+    clearInterval(watch);
     fleet.end();
     await closed(servers);
     await servers.end();
@@ -135,10 +145,13 @@ interface Seen {
  * connections get all messages, and as many as in the run; none otherwise.
  */
 async function played(sized: Sized, servers: BareServers, fleet: Fleet, signal: AbortSignal): Promise<Seen> {
-  const { plan, connections, whole } = sized;
+  const { plan, connections, writing, whole } = sized;
   if (!isPlayed(sized) || signal.aborted) return { latencies: [], settleSeconds: 0 };
-  const { windowMs = WINDOW_MS, rate } = plan;
+  const { rate } = plan;
   const everyMs = 1_000 / rate;
+  // Where the run's own sweeps took longer than its window, more of them would be more than the clients can read.
+  const sweepMs = whole ? (writing?.messagesPerFlush ?? 0) * everyMs : 0;
+  const windowMs = Math.max(plan.windowMs ?? WINDOW_MS, sweepMs);
   const sampleMs = Math.min(MOST_PLAY_MS, Math.max(PLAY_MS, PLAY_WINDOWS * windowMs));
   const lasting = whole ? plan.warmupMs + plan.durationMs : sampleMs;
   const all = Math.max(1, Math.round(lasting / everyMs));
