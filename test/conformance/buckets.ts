@@ -175,10 +175,7 @@ export function bucketsConformance(engine: BucketsEngine): void {
     const [bucket, other] = [bucketOf(LOG), (bucketOf(LOG) + 1) % 1_024];
     const upTo = stage.id(9);
     const moves = [bucket, other].map((one) => ({ bucket: one, lastSeen: ZERO_ID, records: [], upTo }));
-    const [applied] = await Promise.all([
-      stage.apply([stage.record(1), stage.record(2)]),
-      stage.buckets.apply(moves),
-    ]);
+    const [applied] = await Promise.all([stage.apply([stage.record(1), stage.record(2)]), stage.buckets.apply(moves)]);
     expect(applied).toMatchObject({ kind: 'applied', results: [{ kind: 'appended' }, { kind: 'appended' }] });
     expect(await stage.buckets.marks([bucket, other])).toEqual([upTo, upTo]);
   });
