@@ -116,6 +116,20 @@ test('servers of a cluster answer each for itself: one that is behind, or has to
   expect([outcomes[1], outcomes[4], unanswered.bytes]).toEqual(['answered', 'answered', 0]);
 });
 
+test('what a server sent on to another one, which hangs, is not its own: it has answered what came later', async () => {
+  const { unanswered, asked, outcomes, ask, run } = stage();
+  ask();
+  await run(15);
+  ask();
+  asked[1]?.resolve('two');
+  await run(15);
+  ask();
+  asked[2]?.resolve('three');
+  await run(1);
+  expect(outcomes).toEqual(['Command timed out', 'two', 'three']);
+  expect(unanswered.bytes).toBe(356);
+});
+
 test('what has no answer is bounded in bytes; one that is larger goes by itself', async () => {
   const { unanswered, asked, outcomes, ask, run } = stage({ mostBytes: 1_000 });
   ask(5_000);

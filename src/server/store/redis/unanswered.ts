@@ -13,6 +13,8 @@ const MOST_BYTES = 32 * 1024 * 1024;
 const OVERHEAD = 256;
 
 interface Question {
+  /** Of all that were asked. */
+  readonly at: number;
   /** The tick in which it is given up. */
   readonly due: number;
   readonly giveUp: (error: Error) => void;
@@ -44,6 +46,7 @@ export class Unanswered implements Disposable {
   /** By server; those that have answered all have none. */
   readonly #lines = new Map<string, Line>();
   #tick = 0;
+  #asked = 0;
 
   constructor({ clock, address, waitMs, mostBytes = MOST_BYTES }: UnansweredOptions) {
     this.#clock = clock;
@@ -77,11 +80,16 @@ export class Unanswered implements Disposable {
     this.#lines.set(server, line);
     return new Promise<T>((resolve, reject) => {
       // The tick that is under way is part of one.
-      const question: Question = { due: this.#tick + TICKS + 1, giveUp: reject };
+      const question: Question = { at: ++this.#asked, due: this.#tick + TICKS + 1, giveUp: reject };
       line.asked.add(question);
       const settled = (): void => {
         line.asked.delete(question);
         line.given.delete(question);
+        // What was asked before and has no answer was sent on to another server, and says nothing of this one.
+        for (const given of line.given) {
+          if (given.at > question.at) break;
+          line.given.delete(given);
+        }
         line.bytes -= bytes;
         if (line.bytes === 0) this.#lines.delete(server);
       };
