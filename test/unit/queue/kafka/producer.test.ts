@@ -49,7 +49,11 @@ function stage() {
   };
   const log = { debug: () => undefined } as never;
   const producer = new Producer({
-    client: new KafkaClient({ kafka: { brokers: ['127.0.0.1:9'], tls: false }, clientId: 'test', log }),
+    client: new KafkaClient({
+      kafka: { brokers: ['127.0.0.1:9'], tls: false, sasl: undefined },
+      clientId: 'test',
+      log,
+    }),
     cluster,
     clock,
     topic: 'imgo',
