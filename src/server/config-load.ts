@@ -223,7 +223,8 @@ function checkRoles(config: Config, settings: Settings, given: ReadonlyMap<strin
   if (workers !== 1 && roles.includes('comet')) {
     fail(
       'workers',
-      'is for one server alone: start as many comets, each a process with ports and a cluster.node of its own',
+      'is for one server alone: start as many comets, each a process with ports and a cluster.node of its own ' +
+        '(a cluster to try out: --nodes N)',
     );
   }
 }

@@ -8,19 +8,16 @@
 //
 // BENCH_RATES=1000: that rate only, which is what a profile (BENCH_NODE_OPTIONS=--cpu-prof) should be of.
 
-import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { promisify } from 'node:util';
 import type { BenchResult } from '../../src/bench/figures.js';
 import { startKafka } from '../brokers/kafka.js';
 import { provision } from '../brokers/provision.js';
 import { startRedis } from '../brokers/redis.js';
-import { LAUNCHER, startServer } from '../harness/server.js';
+import { runBenchCommand } from '../harness/bench-command.js';
+import { startServer } from '../harness/server.js';
 import { bareServer, newFolder } from './measured.js';
 import type { Bench, BenchRow } from './row.js';
-
-const run = promisify(execFile);
 
 const CLIENTS = 1_000;
 /** V8 takes as long to know the way of a message through three processes. Then the rates, messages a second. */
@@ -87,16 +84,12 @@ interface Measured {
 
 /** Waits until a rate has been offered for `seconds`, and reads off what it took. */
 async function offer(logic: Node, comet: Node, watch: CpuWatch, rate: number, warmUp: number, seconds: number) {
-  const args = ['bench', '--json', '--no-reference', '--server', logic.http ?? '', '--clients', `tcp://${comet.tcp}`];
+  const args = ['--json', '--no-reference', '--server', logic.http ?? '', '--clients', `tcp://${comet.tcp}`];
   const load = ['-m', 'user', '-c', `${CLIENTS}`, '-R', `${rate}`, '--dialect', 'native'];
   const times = ['-d', `${seconds}s`, '--warmup', `${warmUp}s`, '--settle', '20s'];
+  const { status, stdout, stderr } = await runBenchCommand([...args, ...load, ...times]);
   // Its own limits are judged here by what it says; exit status 98 and 99 come with a result.
-  const { stdout } = await run(LAUNCHER, [...args, ...load, ...times], { maxBuffer: 1 << 26 }).catch(
-    (error: { stdout?: string }) => {
-      if (error.stdout?.startsWith('{') === true) return { stdout: error.stdout };
-      throw error;
-    },
-  );
+  if (!stdout.startsWith('{')) throw new Error(`imgo bench ended (${status}):\n${stderr}`);
   const result = JSON.parse(stdout) as BenchResult;
   const began = Date.parse(result.at);
   const samples = result.samples.filter(({ phase }) => phase === 'measure');

@@ -25,6 +25,7 @@ export function queueOptions(
       marks: async (buckets) => buckets.map(() => ZERO_ID),
       keyUses: async (asked) => asked.map(() => undefined),
     },
+    asides: { note: async () => undefined, has: async () => false },
     log: pino({ level: process.env['IMGO_TEST_LOG'] ?? 'silent' }),
     clock: systemClock,
     maxWaitingBytes: 64 * 1024 * 1024,

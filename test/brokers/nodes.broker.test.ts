@@ -1,9 +1,11 @@
 // `imgo serve --nodes`: a small cluster of real processes on real Kafka and Redis. What is pushed arrives whichever of them
 // holds the client and whichever dies; a node can be emptied; all are shown, and end together.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Client, connect } from '../../src/client/index.js';
@@ -31,7 +33,10 @@ interface Traced {
 
 const run = promisify(execFile);
 const clients: Client[] = [];
+const STARTER = 'test/harness/server-starter.ts';
 let folder: string;
+let settings: string[];
+let env: Record<string, string>;
 let server: RunningServer;
 let nodes: readonly Node[];
 const of = (role: string): readonly Node[] => nodes.filter(({ roles }) => roles.includes(role));
@@ -41,16 +46,13 @@ const other = new TestApi(() => of('logic')[1]?.http ?? '');
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'imgo-nodes-test-'));
   const name = uniquePrefix();
-  const settings = [`redis.prefix=${name}`, `queue.kafka.topic=${name}`, `queue.kafka.group=${name}`];
-  settings.push('queue.kafka.partitions=8', 'rooms.join=open');
   const kafka = (await sharedKafka()).join(',');
-  server = await startServer(
-    [
-      ...['--nodes', '2', '--kafka', kafka, '--redis', await sharedRedis()],
-      ...settings.flatMap((one) => ['--set', one]),
-    ],
-    { XDG_STATE_HOME: join(folder, 'state'), IMGO_LISTEN__HTTP: '0', IMGO_LISTEN__WS: '0', IMGO_LISTEN__TCP: '0' },
-  );
+  settings = ['--nodes', '2', '--kafka', kafka, '--redis', await sharedRedis()];
+  for (const one of [`redis.prefix=${name}`, `queue.kafka.topic=${name}`, `queue.kafka.group=${name}`])
+    settings.push('--set', one);
+  settings.push('--set', 'queue.kafka.partitions=8', '--set', 'rooms.join=open');
+  env = { XDG_STATE_HOME: join(folder, 'state'), IMGO_LISTEN__HTTP: '0', IMGO_LISTEN__WS: '0', IMGO_LISTEN__TCP: '0' };
+  server = await startServer(settings, env);
   nodes = (server.ready as unknown as { nodes: readonly Node[] }).nodes;
 });
 
@@ -178,3 +180,24 @@ test('a comet is emptied; the command says how far it is', async () => {
 test('all end with who started them', async () => {
   expect(await server.end('SIGTERM')).toBe(0);
 });
+
+test('also where that one is a script that is killed', async () => {
+  const starter = spawn(process.execPath, ['--import', './scripts/typescript.mjs', STARTER, ...settings], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(createInterface({ input: starter.stdout }), 'line')) as [string];
+  const started = JSON.parse(line) as { readonly pid: number; readonly nodes: readonly Node[] };
+  const pids = [started.pid, ...started.nodes.map(({ pid }) => pid)];
+  expect(pids.filter(isAlive)).toEqual(pids);
+  starter.kill('SIGKILL');
+  await until('all are gone', () => !pids.some(isAlive));
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Client, connect } from '../../src/client/index.js';
 import { parseId } from '../../src/protocol/ids.js';
@@ -16,6 +15,7 @@ import { call } from '../harness/pusher.js';
 import { type KafkaCluster, startKafka } from './kafka.js';
 import { type RedisServer, startRedis } from './redis.js';
 import { uniquePrefix } from './shared.js';
+import { kafkaAt } from './topics.js';
 
 const BACK = { timeout: 60_000, interval: 100 };
 const TOPIC = uniquePrefix();
@@ -185,7 +185,7 @@ test('what Kafka deleted before a job came to it is told to its readers as a gap
 
 /** Every record that the topic has, as retention would. */
 async function deleteAll(): Promise<void> {
-  const admin = new Kafka({ brokers: [...kafka.bootstrap], logLevel: logLevel.NOTHING }).admin();
+  const admin = kafkaAt(kafka.bootstrap).admin();
   await admin.connect();
   const ends = await admin.fetchTopicOffsets(TOPIC);
   const partitions = ends.map(({ partition, high }) => ({ partition, offset: high }));

@@ -4,14 +4,15 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { compareIds, type LogName, type MessageId, ZERO_ID } from '../../src/protocol/ids.js';
+import { compareIds, formatFullId, type LogName, type MessageId, ZERO_ID } from '../../src/protocol/ids.js';
 import { systemClock } from '../../src/server/clock.js';
-import { Applier } from '../../src/server/job/apply.js';
+import { Applier, type ApplierOptions } from '../../src/server/job/apply.js';
 import { createJobCounters } from '../../src/server/job/counters.js';
 import { encodeParcel } from '../../src/server/queue/kafka/format.js';
 import type { KafkaQueueOptions, QueueAlarm } from '../../src/server/queue/kafka/options.js';
 import type { AssignedHandler, BatchHandler, Queue, QueueBatch } from '../../src/server/queue/queue.js';
 import { bucketOf } from '../../src/server/store/bucket.js';
+import type { IdentifiedRecord } from '../../src/server/store/buckets.js';
 import { createMemoryBuckets } from '../../src/server/store/memory.js';
 import { OPTIONS } from '../conformance/buckets-stage.js';
 import { applyAll, bodies, EPOCH, handlerOf, openQueue, record } from './kafka-queue.js';
@@ -244,8 +245,23 @@ test('users of one push share records of a partition, never two of one bucket', 
 
 test('a push with an idempotency key is answered by what another process applied', async () => {
   await using buckets = createMemoryBuckets({ ...OPTIONS, idempotency: { forMs: 60_000, bytes: 600 } }, systemClock);
-  const applier = new Applier({ buckets, counters: createJobCounters(), deadLetter: async () => undefined });
-  const job = await open({ answers: buckets });
+  // A record that the store stumbles over.
+  const isPoison = ({ payload }: IdentifiedRecord) => Buffer.from(payload).toString() === 'poison';
+  const stumbling: ApplierOptions['buckets'] = {
+    marks: (asked) => buckets.marks(asked),
+    async apply(groups) {
+      if (groups.some(({ records }) => records.some(isPoison))) throw new RangeError('cannot be kept');
+      return buckets.apply(groups);
+    },
+  };
+  const asides = new Set<string>();
+  const notes: KafkaQueueOptions['asides'] = {
+    note: async ({ log, id }) => void asides.add(formatFullId(log, id)),
+    has: async ({ log, id }) => asides.has(formatFullId(log, id)),
+  };
+  const job = await open({ answers: buckets, asides: notes });
+  const deadLetter = job.deadLetter.bind(job);
+  const applier = new Applier({ buckets: stumbling, counters: createJobCounters(), deadLetter });
   consume(
     job,
     async (batch) => {
@@ -256,7 +272,7 @@ test('a push with an idempotency key is answered by what another process applied
     },
     (_partition, owned) => applier.assigned(owned),
   );
-  const logic = await open({ answers: buckets, answerMs: 20_000 });
+  const logic = await open({ answers: buckets, asides: notes, answerMs: 20_000 });
   const keyed = (key: string, body: string) =>
     logic.accept(record('1', body, { idempotency: { scope: 's', key, bodyHash: body } }));
   const first = await keyed('k', 'a');
@@ -267,6 +283,11 @@ test('a push with an idempotency key is answered by what another process applied
   expect(new Set(together.map(({ id }) => id.n)).size).toBe(1);
   expect(together.filter(({ duplicate }) => !duplicate)).toHaveLength(1);
   await expect(keyed('full', 'd')).rejects.toMatchObject({ code: 'idempotency_full' });
+  await expect(keyed('m', 'poison')).rejects.toMatchObject({
+    code: 'internal',
+    message: expect.stringMatching(/dead letters/),
+  });
+  expect(await keyed('k', 'a')).toEqual({ id: at(0), duplicate: true });
 });
 
 test('a push with an idempotency key that nobody applies in time is unknown, and safe to repeat', async () => {

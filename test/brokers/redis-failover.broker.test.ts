@@ -21,7 +21,7 @@ import { LOG, OPTIONS, Stage } from '../conformance/buckets-stage.js';
 import { credentialsConformance } from '../conformance/credentials.js';
 import { registryConformance } from '../conformance/registry.js';
 import { TestClock } from '../unit/store/test-clock.js';
-import { type Address, type RedisCluster, startRedisCluster, startSentinel } from './redis.js';
+import { type Address, askRedis, type RedisCluster, startRedisCluster, startSentinel } from './redis.js';
 import { patientLink } from './redis-link.js';
 import { uniquePrefix } from './shared.js';
 
@@ -208,6 +208,42 @@ describe('a failover', () => {
     expect(new Set(marks.map(({ n }) => n))).toEqual(new Set([2]));
     await vi.waitFor(() => expect(heard.size).toBe(4), HANGS_MS);
   });
+});
+
+test('a primary of a cluster that hangs, with all that may wait for it, takes nothing from the buckets of the others', async () => {
+  await using stack = new AsyncDisposableStack();
+  const cluster = stack.use(await startRedisCluster({ replicas: true }));
+  const link = stack.use(await patientLink(`cluster://${listed(cluster.nodes)}`));
+  const watch = stack.use(await RedisWatch.start({ link, clock, everyMs: HANGS_MS }));
+  const prefix = uniquePrefix();
+  const { buckets } = await openRedisStore({ link, watch, prefix, options: OPTIONS, epoch: 7, clock });
+  const [hangs] = cluster.masters;
+  const port = hangs?.port ?? 0;
+  const owned = await Promise.all(
+    Array.from({ length: 24 }, async (_, bucket) => {
+      const slot = Number(await askRedis(port, `CLUSTER KEYSLOT {b${bucket}}`));
+      return slot < Math.floor(16_384 / 3) ? 'hangs' : 'answers';
+    }),
+  );
+  const of = (whose: string) => owned.flatMap((one, bucket) => (one === whose ? [bucket] : []));
+  const apply = (n: number, bucket: number) =>
+    buckets.apply([
+      { bucket, lastSeen: n === 1 ? ZERO_ID : { epoch: 7, n: n - 1 }, records: [], upTo: { epoch: 7, n } },
+    ]);
+  await Promise.all(owned.map((_, bucket) => apply(1, bucket)));
+  hangs?.pause();
+  const megabyte = Buffer.alloc(1 << 20);
+  const [bucket] = of('hangs');
+  const asked = Array.from({ length: 40 }, () => link.command('set', `${prefix}{b${bucket}}large`, megabyte));
+  // Those that were asked are answered when it is gone, or never: what counts is that the rest is not even asked.
+  const refused = asked.slice(-8).map((one) => one.then(String, ({ message }: Error) => message));
+  for (const one of asked) one.catch(() => undefined);
+  const late = expect.stringMatching(`^Redis at 127.0.0.1:${port} .*too much waits for its answers`);
+  expect(await Promise.all(refused)).toEqual(refused.map(() => late));
+  const applied = await Promise.all(of('answers').map((bucket) => apply(2, bucket)));
+  expect(applied.flat().map(({ kind }) => kind)).toEqual(of('answers').map(() => 'applied'));
+  expect(of('answers').length).toBeGreaterThan(0);
+  hangs?.resume();
 });
 
 async function waitForReplica(port: number): Promise<void> {

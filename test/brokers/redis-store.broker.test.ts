@@ -51,6 +51,16 @@ describe('credentials in Redis', () => {
   credentialsConformance({ create: async () => (await open(OPTIONS, new TestClock())).credentials });
 });
 
+test('what was put aside is known by its id, in its bucket, to whoever asks', async () => {
+  const { asides } = await open(OPTIONS, new TestClock());
+  const id = { epoch: 7, n: 3 };
+  expect(await asides.has({ log: LOG, id })).toBe(false);
+  await asides.note({ log: LOG, id });
+  expect(await asides.has({ log: LOG, id })).toBe(true);
+  expect(await asides.has({ log: LOG, id: { epoch: 7, n: 4 } })).toBe(false);
+  expect(await asides.has({ log: ROOM, id })).toBe(false);
+});
+
 describe('what the queue lost before it was applied', () => {
   const scene = async () => {
     const clock = new TestClock();

@@ -1,11 +1,11 @@
 // The brokers of the run take writes from any file.
 import { Redis } from 'ioredis';
-import { Kafka, logLevel } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { sharedKafka, sharedRedis, uniquePrefix } from './shared.js';
+import { kafkaAt } from './topics.js';
 
 test('the Kafka of the run appends a record at the offset that it answers', async () => {
-  const kafka = new Kafka({ brokers: [...(await sharedKafka())], logLevel: logLevel.NOTHING });
+  const kafka = kafkaAt(await sharedKafka());
   const topic = uniquePrefix();
   const admin = kafka.admin();
   await admin.connect();

@@ -2,6 +2,7 @@
 // with a connection of its own, so that a test's clients are only those that it tests.
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Admin, Kafka, logLevel, type PartitionMetadata } from 'kafkajs';
+import { fixKafkajs } from '../../src/server/queue/kafka/internals.js';
 
 /** What hangs: a follower of a loaded machine catches up within seconds. */
 const MAX_MS = 60_000;
@@ -125,8 +126,12 @@ export async function readAll(bootstrap: readonly string[], topic: string): Prom
   return records.sort((a, b) => a.partition - b.partition || Number(a.offset) - Number(b.offset));
 }
 
-/** A kafkajs that says nothing: what it logs about brokers that are killed on purpose tells nobody anything. */
+/**
+ * A kafkajs that says nothing: what it logs about brokers that are killed on purpose tells nobody anything. Mended as the server's, or
+ * Node warns of its timers.
+ */
 export function kafkaAt(bootstrap: readonly string[]): Kafka {
+  fixKafkajs();
   return new Kafka({ brokers: [...bootstrap], logLevel: logLevel.NOTHING });
 }
 

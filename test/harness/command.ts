@@ -1,5 +1,5 @@
 // A program to its end: what it printed, and how it ended.
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export interface Ran {
@@ -13,10 +13,13 @@ export interface How {
   readonly cwd?: string;
   /** What stands in its stdin; empty by default. */
   readonly input?: string;
+  /** It keeps a channel to this process: commands that run for long end with who started them. */
+  readonly channel?: boolean;
 }
 
 export async function runProgram(program: string, args: readonly string[], how: How): Promise<Ran> {
-  const child = spawn(program, args, { env: how.env, cwd: how.cwd });
+  const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', ...(how.channel === true ? (['ipc'] as const) : [])];
+  const child = spawn(program, args, { env: how.env, cwd: how.cwd, stdio }) as ChildProcessWithoutNullStreams;
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 export const LAUNCHER = fileURLToPath(new URL('../../bin/imgo', import.meta.url));
@@ -18,6 +19,8 @@ export interface Ready {
   readonly legacyHttp?: string;
   readonly goim?: string;
 }
+
+type ServerProcess = ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
 
 export interface RunningServer {
   readonly ready: Ready;
@@ -42,9 +45,10 @@ export async function startServer(
 ): Promise<RunningServer> {
   const [program = launcher, ...rest] = [...through, launcher, 'serve', '--json', ...args];
   const child = spawn(program, rest, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // It ends with this process, whatever way that ends: their channel breaks.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, XDG_STATE_HOME: UNSEEN, ...env },
-  });
+  }) as ServerProcess;
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
     says(chunk.toString());

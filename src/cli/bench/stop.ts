@@ -1,4 +1,9 @@
-/** What cuts a run short: the first Ctrl-C or SIGTERM gives the account of what there was, a second one ends at once. */
+import { onStarterGone } from '../starter.js';
+
+/**
+ * What cuts a run short: the first Ctrl-C or SIGTERM gives the account of what there was, a second one ends at once. For a starter
+ * that is gone there is none.
+ */
 export function nextStop(): AbortController {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -7,5 +12,6 @@ export function nextStop(): AbortController {
       stop.abort();
     });
   }
+  onStarterGone(() => process.exit(130));
   return stop;
 }

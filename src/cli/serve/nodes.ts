@@ -14,6 +14,7 @@ import { type Output, renderTable } from '../output.js';
 import { ownName } from '../own-name.js';
 import { writeRunFile } from '../run-files.js';
 import { reserveSecretFile } from '../secrets.js';
+import { onStarterGone } from '../starter.js';
 import { columns, localise } from '../style.js';
 import { type ConfigFlagValues, settingsOf } from './config-flags.js';
 import { NodeProcess, type NodeReady } from './node-process.js';
@@ -178,11 +179,11 @@ function range(from: number, to: number): readonly number[] {
 function firstSignal(): { readonly signal: AbortSignal; readonly reason: Promise<string> } {
   const stopped = new AbortController();
   const { promise, resolve } = Promise.withResolvers<string>();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => {
-      stopped.abort();
-      resolve(name);
-    });
-  }
+  const stop = (why: string): void => {
+    stopped.abort();
+    resolve(why);
+  };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  onStarterGone(() => stop('disconnect'));
   return { signal: stopped.signal, reason: promise };
 }

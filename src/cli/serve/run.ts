@@ -10,6 +10,7 @@ import { readPackage } from '../oclif.js';
 import type { Output } from '../output.js';
 import { asTyped, ownName } from '../own-name.js';
 import { writeRunFile } from '../run-files.js';
+import { onStarterGone } from '../starter.js';
 import { localise } from '../style.js';
 import { banner, otherNode } from './banner.js';
 import { portHolder } from './port-holder.js';
@@ -193,10 +194,7 @@ function nextSignal(): { readonly reason: Promise<string>; readonly signal: Abor
   void promise.then(() => aborter.abort());
   let asked = false;
   const signals: readonly NodeJS.Signals[] = onTerminal() ? ['SIGINT', 'SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM'];
-  // Started by a process that keeps a channel to it: with that one it ends.
-  if (process.channel !== undefined) process.once('disconnect', () => resolve('disconnect'));
-  // It is no reason to go on running.
-  process.channel?.unref();
+  onStarterGone(() => resolve('disconnect'));
   // While it starts there is nothing to read again, and it must not end.
   process.on('SIGHUP', () => undefined);
   for (const signal of signals) {

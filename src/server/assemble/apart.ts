@@ -93,6 +93,10 @@ async function openQueue(
       marks: (asked) => opened().buckets.marks(asked),
       keyUses: (asked) => opened().buckets.keyUses(asked),
     },
+    asides: {
+      note: (record) => opened().asides.note(record),
+      has: (record) => opened().asides.has(record),
+    },
     async gap({ partition, buckets: lost, upTo }) {
       const logs = await opened().lose(lost, upTo);
       for (const comet of await registry.comets()) await registry.markResync(comet.node, comet.incarnation);

@@ -176,6 +176,7 @@ class CometRole implements Comet {
     await this.#listeners.close();
     this.#drain.stop();
     clock.clear(this.#validating);
+    core.departures.last();
     const told: Promise<void>[] = [];
     let batch = 0;
     for (const session of [...core.connections]) {

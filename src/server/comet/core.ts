@@ -12,6 +12,7 @@ import { OpenLimit } from '../open-limit.js';
 import type { CometIdentity, LogicService, Notification, OpenRequest } from '../rpc/services.js';
 import { SharedAccepts } from './accepts.js';
 import { Counters } from './counters.js';
+import { Departures } from './departures.js';
 import { FanOutCounters, TOPIC_DEFAULTS, type TopicContext } from './fan-out.js';
 import { Fence } from './fence.js';
 import { hearAgain } from './input.js';
@@ -83,9 +84,6 @@ const TICK_MS = 250;
 const WHEEL_SLOTS = 2_048;
 const NO_DEADLINE = -1;
 const LINGER_MS = 2_000;
-/** In all longer than a lease that cannot be renewed, as when the store is away: then it is the lease's end that tells. */
-const CLOSE_ATTEMPTS = 12;
-const CLOSE_AGAIN_MS = 3_000;
 
 /** One comet's state. */
 export class CometCore implements SessionHost {
@@ -113,6 +111,7 @@ export class CometCore implements SessionHost {
   /** Of connections whose client has hung up. */
   readonly endPace: TurnPace;
   readonly openLimit: OpenLimit;
+  readonly departures: Departures;
   readonly accepts = new SharedAccepts();
   readonly observer: CometObserver;
   readonly unclaimed = new Unclaimed();
@@ -148,6 +147,7 @@ export class CometCore implements SessionHost {
     this.load = new Load(clock);
     this.fence = new Fence(clock, incarnation);
     this.openLimit = new OpenLimit(clock, `opens of ${node}`);
+    this.departures = new Departures(logic, clock, () => this.counters.count('failed_close'));
     this.frameLimits = limitsFromClients(options.limits.frameBytes);
     this.traces = new CometTraces(parts.traces, clock);
     this.follow = { logic, clock, limit: USER_READ, counters: this.counters, traces: this.traces };
@@ -310,24 +310,14 @@ export class CometCore implements SessionHost {
     this.#releases?.push(closing);
   }
 
-  /** logic is told how far it came; repeated while logic does not answer, given up with the lease at the latest. */
+  /** logic is told how far it came. */
   async #tellClosed(session: Session): Promise<void> {
     const { log } = session;
     if (session.handle === undefined) return;
     // Under a number of its own: a registration that is still on its way does not bring the session back.
     const { incarnation, seq } = this.identity();
     const handle = { ...session.handle, incarnation, seq };
-    const sentTo = log?.last ?? session.drainedTo;
-    for (let attempt = 0; attempt < CLOSE_ATTEMPTS; attempt++) {
-      try {
-        await this.logic.close(handle, sentTo, true);
-        return;
-      } catch {
-        const waitMs = Math.min(100 * 4 ** attempt, CLOSE_AGAIN_MS);
-        await new Promise<void>((resolve) => this.clock.after(waitMs, resolve));
-      }
-    }
-    this.counters.count('failed_close');
+    await this.departures.tell(handle, log?.last ?? session.drainedTo);
   }
 
   /** Runs `close` and resolves when logic knows of every session that it closed. */

@@ -79,7 +79,8 @@ export class LeaseKeeper {
   async leave(): Promise<void> {
     this.#stopped = true;
     this.#waking?.();
-    await this.#loop;
+    // A renewal may wait for somebody who is gone.
+    await Promise.race([this.#loop, pause(this.#clock, LEAVE_MS)]);
     if (this.#lease === undefined) return;
     const left = this.#registry.leave(this.#lease).catch((error: unknown) => this.#events.failed(error));
     await Promise.race([left, pause(this.#clock, LEAVE_MS)]);
@@ -114,6 +115,7 @@ export class LeaseKeeper {
       return;
     }
     const holder = await this.#holder();
+    if (this.#stopped) return;
     if (holder === undefined) {
       await this.#events.rejoined(await this.join());
       return;

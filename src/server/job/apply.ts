@@ -15,7 +15,7 @@ const ISOLATE_AFTER = 5;
 const POISON_AFTER = 3;
 
 export interface ApplierOptions {
-  readonly buckets: Buckets;
+  readonly buckets: Pick<Buckets, 'marks' | 'apply'>;
   readonly counters: JobCounters;
   /** Keeps a record that cannot be applied, durably, before it is skipped. */
   readonly deadLetter: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
@@ -44,7 +44,7 @@ interface Grouped {
 }
 
 export class Applier {
-  readonly #buckets: Buckets;
+  readonly #buckets: ApplierOptions['buckets'];
   readonly #counters: JobCounters;
   readonly #deadLetter: (record: IdentifiedRecord, cause: unknown) => Promise<void>;
   /** By bucket: the mark last seen. */

@@ -1,13 +1,15 @@
 // `?wait=`: who waits for a message to be taken. Delivered means acknowledged (native) or drained (legacy) by a session that
-// was live when the push was accepted. Woken by progress; a slow look at the store sees sessions that went away, and what
-// other logics were told. Bounded by the requests that wait.
+// was live when the push was accepted. Woken by progress, which a session of which much is acknowledged tells of once a second:
+// so who waits for longer than most looks by itself, at the store, which sees sessions that went away and what other logics were
+// told, and at the comets, which know what was acknowledged just now. Bounded by the requests that wait.
 
-import { compareIds, type MessageId, type SessionId, type UserId } from '../../protocol/ids.js';
+import { compareIds, type MessageId, type NodeId, type SessionId, type UserId } from '../../protocol/ids.js';
 import type { Clock, Timer } from '../clock.js';
 import { ANONYMOUS, type Buckets, type SessionState } from '../store/buckets.js';
 
-/** How often the store is looked at while somebody waits. */
-const LOOK_MS = 200;
+/** Until the first look while somebody waits, and between two: doubled each time, within these. */
+const LOOK_MIN_MS = 25;
+const LOOK_MAX_MS = 200;
 
 /** What a waiting push is answered with. */
 export interface Delivery {
@@ -27,6 +29,12 @@ export interface Awaited {
 
 type Store = Pick<Buckets, 'sessionsOf' | 'devices'>;
 
+/** Up to where these sessions of a comet have taken their logs; nothing of those that it does not know, or does not tell. */
+type AskComet = (
+  comet: NodeId,
+  sessions: readonly SessionId[],
+) => Promise<readonly (Pick<SessionState, 'session' | 'position'> | undefined)[] | undefined>;
+
 interface Waiter {
   readonly pending: Set<SessionId>;
   /** Confirmed before it was known who is to be waited for. */
@@ -39,11 +47,13 @@ interface Waiter {
 export class Deliveries {
   readonly #clock: Clock;
   readonly #buckets: Store;
+  readonly #askComet: AskComet;
   readonly #waiting = new Map<UserId, Set<Waiter>>();
 
-  constructor(clock: Clock, buckets: Store) {
+  constructor(clock: Clock, buckets: Store, askComet: AskComet) {
     this.#clock = clock;
     this.#buckets = buckets;
+    this.#askComet = askComet;
   }
 
   /** A session confirmed everything up to `upTo`. */
@@ -66,7 +76,9 @@ export class Deliveries {
     // Registered before the look at the store: what is confirmed meanwhile is seen by one side or the other.
     const waiters = awaited.map(({ user, id }) => this.#add(user, id, () => settle(false)));
     let settle: (timedOut: boolean) => void = () => {};
-    let timers: Timer[] = [];
+    let late: Timer | undefined;
+    let looking: Timer | undefined;
+    let over = false;
     const stop = () => settle(true);
     let online = 0;
     try {
@@ -83,21 +95,25 @@ export class Deliveries {
         settle = (timedOut) => {
           if (timedOut || waiters.every((waiter) => waiter.pending.size === 0)) resolve();
         };
-        timers = [
-          this.#clock.after(ms, () => settle(true)),
-          this.#clock.every(LOOK_MS, () => {
-            this.#look(awaited, waiters).then(
-              () => settle(false),
-              () => undefined,
-            );
-          }),
-        ];
+        late = this.#clock.after(ms, () => settle(true));
+        const look = (waitMs: number): void => {
+          if (over) return;
+          looking = this.#clock.after(waitMs, () => {
+            this.#look(awaited, waiters)
+              .then(() => settle(false))
+              .catch(() => undefined)
+              .finally(() => look(Math.min(waitMs * 2, LOOK_MAX_MS)));
+          });
+        };
+        look(LOOK_MIN_MS);
         signal.addEventListener('abort', stop);
         settle(signal.aborted);
       });
     } finally {
       signal.removeEventListener('abort', stop);
-      for (const timer of timers) this.#clock.clear(timer);
+      over = true;
+      this.#clock.clear(late);
+      this.#clock.clear(looking);
       for (const [index, waiter] of waiters.entries()) this.#remove((awaited[index] as Awaited).user, waiter);
     }
     const delivered = waiters.reduce((sum, waiter) => sum + waiter.delivered, 0);
@@ -121,6 +137,25 @@ export class Deliveries {
         if (taken.has(session) || !live.has(session)) waiter.pending.delete(session);
       }
     }
+    const left = found.flatMap((sessions, index) =>
+      sessions.filter(({ session }) => open[index]?.waiter.pending.has(session) === true),
+    );
+    await this.#lookAtComets(left);
+  }
+
+  async #lookAtComets(sessions: readonly SessionState[]): Promise<void> {
+    const byComet = Map.groupBy(sessions, ({ comet }) => comet);
+    const asked = [...byComet].map(async ([comet, theirs]) => {
+      const told = await this.#askComet(
+        comet,
+        theirs.map(({ session }) => session),
+      );
+      for (const [index, { user, session }] of theirs.entries()) {
+        const position = told?.[index]?.position;
+        if (user !== undefined && position !== undefined) this.confirmed(user, session, position);
+      }
+    });
+    await Promise.all(asked);
   }
 
   /**

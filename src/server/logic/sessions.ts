@@ -33,6 +33,7 @@ import type {
 } from '../rpc/services.js';
 import { ANONYMOUS, type DeviceKey, type ReadLimit, type ReadResult, type SessionRecord } from '../store/buckets.js';
 import type { TokenRecord } from '../store/credentials.js';
+import { askComet } from './comets.js';
 import { Deliveries } from './deliveries.js';
 import { bySession, disconnectSessions } from './disconnects.js';
 import type { LogicParts } from './options.js';
@@ -82,7 +83,9 @@ class LogicSessions implements Logic {
     this.#parts = parts;
     this.#clock = parts.clock;
     this.#opens = new OpenLimit(parts.clock, 'sessions to be opened');
-    this.deliveries = new Deliveries(parts.clock, parts.buckets);
+    this.deliveries = new Deliveries(parts.clock, parts.buckets, (comet, sessions) =>
+      askComet(parts, comet, (service) => service.sessionsOf(sessions)),
+    );
   }
 
   open(request: OpenRequest): Promise<OpenReply> {

@@ -144,7 +144,7 @@ class TopicQueue implements KafkaQueue {
       onStrange: () => this.#change(undefined),
       verify: () => this.#verify(),
     });
-    this.#answers = new Answers(options.answers, clock, this.#options.answerMs);
+    this.#answers = new Answers(this.#options);
     this.#deadLetters = new DeadLetters({ client, clock, topic, partitions, log });
     this.#reader = new RecordReader({ clock, deadLetters: this.#deadLetters, epoch });
     this.#watching = clock.every(this.#options.watchMs, () => void this.#watch());
@@ -198,8 +198,9 @@ class TopicQueue implements KafkaQueue {
     await this.#consuming;
   }
 
-  deadLetter(record: IdentifiedRecord, cause: unknown): Promise<void> {
-    return this.#deadLetters.keepRecord(record, cause);
+  async deadLetter(record: IdentifiedRecord, cause: unknown): Promise<void> {
+    if (record.idempotency !== undefined) await this.#options.asides.note(record);
+    await this.#deadLetters.keepRecord(record, cause);
   }
 
   stats(): QueueStats {

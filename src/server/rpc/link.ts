@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net';
 import { asImgoError, type ErrorDetails, ImgoError, isErrorCode } from '../../protocol/errors.js';
 import type { Clock, Timer } from '../clock.js';
+import { Line } from '../line.js';
 import {
   LINK_VERSION,
   type LinkFrame,
@@ -45,18 +46,21 @@ export interface LinkOptions {
   readonly silenceMs?: number;
 }
 
-interface Call {
-  readonly method: string;
+interface WaitingCall {
+  readonly id: number;
   readonly bytes: number;
+  /** None: it was sent, or given up and only stands in the line still. */
+  body: Buffer | undefined;
+}
+
+interface Call {
+  readonly bytes: number;
+  /** It waits for credit. */
+  readonly waits: WaitingCall | undefined;
   /** Monotonic ms. */
   readonly until: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: ImgoError) => void;
-}
-
-interface WaitingCall {
-  readonly id: number;
-  readonly body: Buffer;
 }
 
 /** What every call costs beside its body, bytes. */
@@ -79,7 +83,7 @@ export class Link {
   readonly #hello = Promise.withResolvers<LinkHello>();
   readonly #ended = Promise.withResolvers<LinkEnd>();
   readonly #ticker: Timer;
-  #waiting: WaitingCall[] = [];
+  #waiting = new Line<WaitingCall>();
   #waitingBytes = 0;
   #inFlight = 0;
   #sent = 0;
@@ -142,16 +146,17 @@ export class Link {
         reject(new ImgoError('internal', { detail: `a call of ${body.length} bytes to ${method}` }));
         return;
       }
-      const mustWait = this.#waiting.length > 0 || (this.#inFlight > 0 && this.#inFlight + bytes > this.#creditBytes);
+      const mustWait = this.#waitingBytes > 0 || (this.#inFlight > 0 && this.#inFlight + bytes > this.#creditBytes);
       if (mustWait && this.#waitingBytes + bytes > this.#waitingMax) {
         reject(new ImgoError('overloaded', { reason: `calls to ${this.#peerName()} that wait` }));
         return;
       }
       this.#nextCall = (this.#nextCall + 1) >>> 0;
       const id = this.#nextCall;
-      this.#calls.set(id, { method, bytes, until: this.#clock.monotonic() + deadlineMs, resolve, reject });
-      if (mustWait) {
-        this.#waiting.push({ id, body });
+      const waits = mustWait ? { id, bytes, body } : undefined;
+      this.#calls.set(id, { bytes, waits, until: this.#clock.monotonic() + deadlineMs, resolve, reject });
+      if (waits !== undefined) {
+        this.#waiting.push(waits);
         this.#waitingBytes += bytes;
       } else this.#request(id, body, bytes);
     });
@@ -271,17 +276,16 @@ export class Link {
   }
 
   #pump(): void {
-    let sent = 0;
-    for (const { id, body } of this.#waiting) {
-      const call = this.#calls.get(id);
-      if (call !== undefined) {
-        if (this.#inFlight > 0 && this.#inFlight + call.bytes > this.#creditBytes) break;
-        this.#waitingBytes -= call.bytes;
-        this.#request(id, body, call.bytes);
+    for (let next = this.#waiting.first; next !== undefined; next = this.#waiting.first) {
+      const { id, bytes, body } = next;
+      if (body !== undefined) {
+        if (this.#inFlight > 0 && this.#inFlight + bytes > this.#creditBytes) return;
+        this.#waitingBytes -= bytes;
+        next.body = undefined;
+        this.#request(id, body, bytes);
       }
-      sent++;
+      this.#waiting.shift();
     }
-    if (sent > 0) this.#waiting = this.#waiting.slice(sent);
   }
 
   #look(): void {
@@ -296,11 +300,11 @@ export class Link {
     for (const [id, call] of this.#calls) {
       if (call.until > now) continue;
       this.#calls.delete(id);
-      const at = this.#waiting.findIndex((one) => one.id === id);
-      if (at >= 0) {
-        this.#waiting.splice(at, 1);
+      if (call.waits?.body === undefined) this.#inFlight -= call.bytes;
+      else {
+        call.waits.body = undefined;
         this.#waitingBytes -= call.bytes;
-      } else this.#inFlight -= call.bytes;
+      }
       waited = true;
       call.reject(this.#unreachable());
     }
@@ -316,7 +320,7 @@ export class Link {
     this.#hello.reject(error);
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    this.#waiting = [];
+    this.#waiting = new Line();
     this.#waitingBytes = this.#inFlight = 0;
     for (const call of calls) call.reject(error);
     this.#ended.resolve(end);

@@ -8,6 +8,7 @@ import type { Clock } from '../clock.js';
 import type { Buckets, BucketsOptions } from './buckets.js';
 import { BUCKETS } from './buckets.js';
 import type { Credentials } from './credentials.js';
+import { Asides } from './redis/asides.js';
 import { RedisBuckets } from './redis/buckets.js';
 import type { RedisLink } from './redis/connect.js';
 import { StoreContext } from './redis/context.js';
@@ -33,6 +34,8 @@ export interface RedisStoreOptions {
 export interface RedisStore {
   readonly buckets: Buckets;
   readonly credentials: Credentials;
+  /** Of records that it cannot keep. */
+  readonly asides: Asides;
   /**
    * What was accepted for logs of these buckets, up to `upTo`, and not applied yet, will never be: readers are told a gap,
    * and the marks move over it. Resolves with how many logs it was.
@@ -52,5 +55,5 @@ export async function openRedisStore(parts: RedisStoreOptions): Promise<RedisSto
     await buckets.apply(lost.map((bucket) => ({ bucket, lastSeen: ZERO_ID, records: [], upTo })));
     return logs;
   };
-  return { buckets, credentials: new RedisCredentials(parts.link, parts.prefix), lose };
+  return { buckets, credentials: new RedisCredentials(parts.link, parts.prefix), asides: new Asides(context), lose };
 }

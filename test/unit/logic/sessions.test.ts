@@ -447,6 +447,18 @@ describe('?wait', () => {
     expect((await waiting).json.delivery).toMatchObject({ online: 1, delivered: 0 });
   });
 
+  test('what a session has taken and not reported yet is asked of its comet; what it has not taken is waited for', async () => {
+    const made = await token({ user: 'u' });
+    const { session } = await setup.open(made.token);
+    const first = pushTo({ user: 'u' }, '?wait=30s');
+    await until(() => setup.comet.notified.length === 1);
+    const second = pushTo({ user: 'u' }, '?wait=600ms');
+    await until(() => setup.comet.notified.length === 2);
+    setup.comet.positions.set(session, setup.comet.notified[0]?.id as never);
+    expect((await first).json.delivery).toMatchObject({ online: 1, delivered: 1 });
+    expect((await second).json.delivery).toMatchObject({ online: 1, delivered: 0 });
+  });
+
   test('what was taken before is not waited for: the same key again', async () => {
     const made = await token({ user: 'u' });
     const { handle } = await setup.open(made.token);

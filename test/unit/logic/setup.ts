@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import type { DisconnectName } from '../../../src/protocol/disconnect.js';
-import type { NodeId, RoomId, SessionId, UserId } from '../../../src/protocol/ids.js';
+import type { MessageId, NodeId, RoomId, SessionId, UserId } from '../../../src/protocol/ids.js';
 import { systemClock } from '../../../src/server/clock.js';
 import { createJob } from '../../../src/server/job/job.js';
 import { createLogicHttp, type LogicHttp, type LogicHttpOptions } from '../../../src/server/logic/http.js';
@@ -50,6 +50,8 @@ export class RecordingComet implements CometService {
   readonly notified: Notification[] = [];
   readonly disconnected: { readonly target: DisconnectTarget; readonly code: DisconnectName }[] = [];
   readonly rooms = new Map<RoomId, number>();
+  /** What sessions have taken. */
+  readonly positions = new Map<SessionId, MessageId>();
   drainOrder: DrainOrder | undefined;
   readonly statsAsked: (StatsRequest | undefined)[] = [];
   /** Answers disconnects only while true. */
@@ -75,8 +77,11 @@ export class RecordingComet implements CometService {
     return undefined;
   }
 
-  async sessionsOf(): Promise<readonly undefined[]> {
-    return [];
+  async sessionsOf(ids: readonly SessionId[]): Promise<readonly (SessionInfo | undefined)[]> {
+    return ids.map((session) => {
+      const position = this.positions.get(session);
+      return position === undefined ? undefined : ({ session, position } as SessionInfo);
+    });
   }
 
   async sessionPage(): Promise<readonly SessionInfo[]> {

@@ -133,6 +133,24 @@ describe('a link', () => {
     expect(await codeOf(link.call('x', [Buffer.alloc(50_000)]))).toBe('answered');
   });
 
+  test('goes on with those behind when what waits for credit is given up, in their order', async () => {
+    const began: number[] = [];
+    const gate = Promise.withResolvers<void>();
+    const handler: LinkHandler = async (_method, [n]) => {
+      began.push(n as number);
+      await gate.promise;
+    };
+    const { link } = await links(handler, { creditBytes: 600 });
+    const call = (n: number, ms: number) => codeOf(link.call('x', [n], ms));
+    const early = [1, 2].map((n) => call(n, 60_000));
+    const hasty = Array.from({ length: 5_000 }, (_, at) => call(100 + at, 1));
+    const late = [3, 4, 5].map((n) => call(n, 60_000));
+    expect(new Set(await Promise.all(hasty))).toEqual(new Set(['node_unreachable']));
+    gate.resolve();
+    expect(new Set(await Promise.all([...early, ...late]))).toEqual(new Set(['answered']));
+    expect([began, link.pendingBytes]).toEqual([[1, 2, 3, 4, 5], 0]);
+  });
+
   test('ends a call whose answer does not come in time; the link goes on, and a late answer harms nobody', async () => {
     const late = Promise.withResolvers<string>();
     const { link } = await links(async (method) => (method === 'late' ? late.promise : 'here'));

@@ -14,20 +14,20 @@ class Ticking extends HandClock {
   }
 }
 
-function stage(options: { readonly inOrder?: boolean; readonly mostBytes?: number } = {}) {
+function stage(options: { readonly mostBytes?: number } = {}) {
   const clock = new Ticking();
-  const redis = { clock, address: 'r', waitMs: 1_000, inOrder: true, ...options };
+  const redis = { clock, address: 'r', waitMs: 1_000, ...options };
   const unanswered = new Unanswered(redis);
   const asked: PromiseWithResolvers<string>[] = [];
   const outcomes: string[] = [];
-  const ask = (bytes = 100) => {
+  const ask = (bytes = 100, server = 'a') => {
     const answer = Promise.withResolvers<string>();
     const ask = () => {
       asked.push(answer);
       return answer.promise;
     };
     const at = outcomes.push('waits') - 1;
-    unanswered.wait(bytes, ask).then(
+    unanswered.wait(server, bytes, ask).then(
       (value) => {
         outcomes[at] = value;
       },
@@ -96,12 +96,38 @@ test('behind what was given up long ago nothing is asked, and again when that is
   expect(outcomes[3]).toBe('three');
 });
 
-test('servers of a cluster answer each for itself', async () => {
-  const { asked, ask, run } = stage({ inOrder: false });
-  ask();
+test('servers of a cluster answer each for itself: one that is behind, or has too much, takes nothing from the others', async () => {
+  const { unanswered, asked, outcomes, ask, run } = stage({ mostBytes: 1_000 });
+  ask(100, 'hangs');
   await run(30);
+  ask(600, 'full');
+  for (const server of ['hangs', 'full', 'works']) ask(300, server);
+  await run(1);
+  expect(asked).toHaveLength(3);
+  expect(outcomes).toEqual([
+    'Command timed out',
+    'waits',
+    expect.stringMatching(/^Redis at hangs .*it is behind with its answers/),
+    expect.stringMatching(/^Redis at full .*too much waits for its answers/),
+    'waits',
+  ]);
+  for (const one of asked) one.resolve('answered');
+  await run(1);
+  expect([outcomes[1], outcomes[4], unanswered.bytes]).toEqual(['answered', 'answered', 0]);
+});
+
+test('what a server sent on to another one, which hangs, is not its own: it has answered what came later', async () => {
+  const { unanswered, asked, outcomes, ask, run } = stage();
   ask();
-  expect(asked).toHaveLength(2);
+  await run(15);
+  ask();
+  asked[1]?.resolve('two');
+  await run(15);
+  ask();
+  asked[2]?.resolve('three');
+  await run(1);
+  expect(outcomes).toEqual(['Command timed out', 'two', 'three']);
+  expect(unanswered.bytes).toBe(356);
 });
 
 test('what has no answer is bounded in bytes; one that is larger goes by itself', async () => {

@@ -1,6 +1,6 @@
 // What became of pushes with an idempotency key: another process applies them, and the store tells. Once the mark of a
-// record's bucket has reached its id the key names the message that it stands for. Asked for all that wait at once, the
-// more seldom the longer nothing happens.
+// record's bucket has reached its id the key names the message that it stands for, or a note says that it was put aside. Asked
+// for all that wait at once, the more seldom the longer nothing happens.
 
 import { ImgoError } from '../../../protocol/errors.js';
 import { compareIds, type MessageId } from '../../../protocol/ids.js';
@@ -8,10 +8,13 @@ import { type Clock, pause } from '../../clock.js';
 import { bucketOf } from '../../store/bucket.js';
 import type { Buckets, Idempotency, KeyUse, PushRecord } from '../../store/buckets.js';
 import type { Accepted } from '../queue.js';
+import type { AsideNotes } from './options.js';
 
 /** Between two looks, ms. */
 const LOOK_MIN_MS = 3;
 const LOOK_MAX_MS = 50;
+
+const ASIDE = 'the store cannot keep this message; it is among the dead letters';
 
 interface Waiting {
   readonly record: PushRecord & { readonly idempotency: Idempotency };
@@ -23,23 +26,32 @@ interface Waiting {
   readonly reject: (error: ImgoError) => void;
 }
 
+export interface AnswersParts {
+  readonly answers: Pick<Buckets, 'marks' | 'keyUses'>;
+  readonly asides: Pick<AsideNotes, 'has'>;
+  readonly clock: Clock;
+  readonly answerMs: number;
+}
+
 export class Answers {
   readonly #store: Pick<Buckets, 'marks' | 'keyUses'>;
+  readonly #asides: Pick<AsideNotes, 'has'>;
   readonly #clock: Clock;
   readonly #answerMs: number;
   #waiting = new Set<Waiting>();
   #looking = false;
   readonly #stop = new AbortController();
 
-  constructor(store: Pick<Buckets, 'marks' | 'keyUses'>, clock: Clock, answerMs: number) {
-    this.#store = store;
+  constructor({ answers, asides, clock, answerMs }: AnswersParts) {
+    this.#store = answers;
+    this.#asides = asides;
     this.#clock = clock;
     this.#answerMs = answerMs;
   }
 
   /**
    * The answer for a record that is in the topic under `id`.
-   * @throws ImgoError idempotency_mismatch, idempotency_full, outcome_unknown
+   * @throws ImgoError idempotency_mismatch, idempotency_full, outcome_unknown, internal: it was put aside
    */
   of(record: Waiting['record'], id: MessageId): Promise<Accepted> {
     return new Promise((resolve, reject) => {
@@ -81,8 +93,13 @@ export class Answers {
       if (use === undefined) unused.push(waiting);
       else this.#settle(waiting, verdictOf(waiting, use));
     }
+    const aside = await Promise.all(unused.map(({ record: { log }, id }) => this.#asides.has({ log, id })));
     // Unless writes were lost in between, which puts the mark back with the key, it was applied and got none.
-    for (const waiting of await this.#reached(unused)) this.#settle(waiting, new ImgoError('idempotency_full'));
+    const full = new Set(await this.#reached(unused));
+    for (const [index, waiting] of unused.entries()) {
+      if (aside[index] === true) this.#settle(waiting, new ImgoError('internal', { detail: ASIDE }));
+      else if (full.has(waiting)) this.#settle(waiting, new ImgoError('idempotency_full'));
+    }
   }
 
   /** Those that are applied. */

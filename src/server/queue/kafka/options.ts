@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { MessageId } from '../../../protocol/ids.js';
 import type { Clock } from '../../clock.js';
-import type { Buckets } from '../../store/buckets.js';
+import type { Buckets, IdentifiedRecord } from '../../store/buckets.js';
 import type { TopicIdentity } from '../queue.js';
 
 /** Where the brokers are and how they are spoken to. */
@@ -63,6 +63,11 @@ export type QueueAlarm =
   /** The topic was deleted, or deleted and made again: nothing is accepted or handed out any more. */
   | { readonly kind: 'topic_changed'; readonly found: TopicIdentity | undefined };
 
+export interface AsideNotes {
+  note(record: Pick<IdentifiedRecord, 'log' | 'id'>): Promise<void>;
+  has(record: Pick<IdentifiedRecord, 'log' | 'id'>): Promise<boolean>;
+}
+
 export interface KafkaQueueOptions {
   readonly kafka: KafkaConnection;
   readonly topic: TopicOptions;
@@ -73,6 +78,8 @@ export interface KafkaQueueOptions {
   readonly openHistory: OpenHistory;
   /** Where the answer to a push with an idempotency key is read from, once a job has applied it. */
   readonly answers: Pick<Buckets, 'marks' | 'keyUses'>;
+  /** Which records the store cannot keep: noted by the job that puts one aside, seen by who waits for its answer. */
+  readonly asides: AsideNotes;
   /** Tells the readers of all logs of these buckets that what lies between is gone; durable when it resolves. */
   readonly gap?: (lost: Extract<QueueAlarm, { kind: 'lost' }>) => Promise<void>;
   readonly onAlarm?: (alarm: QueueAlarm) => void;

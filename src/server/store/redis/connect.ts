@@ -277,7 +277,6 @@ class Link implements RedisLink {
       clock,
       address,
       waitMs: commandTimeoutMs,
-      inOrder: client instanceof Redis,
     });
     client.on('ready', () => {
       this.#ends = 0;
@@ -363,7 +362,14 @@ class Link implements RedisLink {
 
   #sendTo(client: Redis | Cluster, name: string, args: readonly Argument[]): Promise<unknown> {
     const command = new PackedCommand(name, args);
-    return this.#unanswered.wait(bytesOf(args), () => client.sendCommand(command) as Promise<unknown>);
+    const ask = () => client.sendCommand(command) as Promise<unknown>;
+    return this.#unanswered.wait(this.#serverOf(client, command), bytesOf(args), ask);
+  }
+
+  /** Who will answer: of a cluster the primary of the command's slot, as far as is known. The only one has no name. */
+  #serverOf(client: Redis | Cluster, command: PackedCommand): string {
+    if (client instanceof Cluster) return client.slots[command.getSlot() ?? -1]?.[0] ?? '';
+    return this.#client === client ? '' : `${client.options.host}:${client.options.port}`;
   }
 
   /** What is sent in one turn of the event loop is one write a server: a write costs more than the script that it carries. */

@@ -1,7 +1,7 @@
 // What the parts of the store in Redis share: the connection, the names of keys, the options as scripts take them, counters.
 // All keys of a bucket have its hash tag, so one script may touch them together, on a cluster as well.
 
-import { type LogName, userLog } from '../../../protocol/ids.js';
+import { type LogName, type MessageId, userLog } from '../../../protocol/ids.js';
 import type { Clock } from '../../clock.js';
 import { bucketOf, fnv1a } from '../bucket.js';
 import { BUCKETS, type BucketsOptions, type SessionRecord } from '../buckets.js';
@@ -67,6 +67,11 @@ export class StoreContext {
   indexKeys(bucket: number): [string, string] {
     const tag = this.#tag(bucket);
     return [`${tag}x`, `${tag}c`];
+  }
+
+  /** Of a record that was put aside. */
+  asideKey(bucket: number, { epoch, n }: MessageId): string {
+    return `${this.#tag(bucket)}a:${epoch}-${n}`;
   }
 
   /** What a session script touches: sessions, index, comets, record, entries, meta. */
