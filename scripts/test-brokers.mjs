@@ -31,10 +31,7 @@ if (missing.length === 0) {
   if (filters.length > 0) keep(await runVitest([config, ...filters]));
   else {
     const others = [ALONE, ...BESIDE].map((file) => `--exclude=${file}`);
-    const lanes = await Promise.all([
-      runVitest([config, ...BESIDE], { lane: 0 }),
-      runVitest([config, ...others], { aside: true, lane: 1 }),
-    ]);
+    const lanes = await Promise.all([runVitest([config, ...BESIDE]), runVitest([config, ...others], { aside: true })]);
     lanes.forEach(keep);
     keep(await runVitest([config, ALONE]));
     // What the campaign found stands, however busy the machine was.

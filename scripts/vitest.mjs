@@ -16,17 +16,16 @@ const TOLD = 25;
 
 /**
  * What the run with these arguments found. `aside`: another one runs meanwhile, and what this one prints comes in one piece
- * when it has ended. `lane`: which part of the ports it takes.
+ * when it has ended.
  */
-export async function runVitest(args, { aside = false, lane } = {}) {
+export async function runVitest(args, { aside = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'imgo-test-'));
   try {
     const report = join(folder, 'report.json');
     const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
     const all = [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args];
     const printed = aside ? 'pipe' : 'inherit';
-    const env = lane === undefined ? process.env : { ...process.env, IMGO_TEST_LANE: String(lane) };
-    const child = spawn(process.execPath, all, { cwd: ROOT, env, stdio: ['ignore', printed, printed] });
+    const child = spawn(process.execPath, all, { cwd: ROOT, stdio: ['ignore', printed, printed] });
     const output = [];
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => output.push(chunk));
     const status = await new Promise((resolve, reject) => {

@@ -4,7 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { clusterOf, fixKafkajs } from '../../src/server/queue/kafka/internals.js';
+import { FaultProxy } from '../harness/fault-proxy.js';
 import { makeCertificate } from './certificate.js';
 import { startKafka } from './kafka.js';
 import { openQueue, record } from './kafka-queue.js';
@@ -96,6 +99,27 @@ describe('brokers', () => {
       code: 'kafka_unreachable',
       message: expect.stringMatching(/TLS .* or a user/),
     });
+  });
+
+  test('of which one hangs are reached by another, and by that one again once it answers', async () => {
+    const port = Number((await sharedKafka())[0]?.split(':').at(-1));
+    const hanging = stack.use(await FaultProxy.start({ target: port }));
+    hanging.stall(['answers']);
+    const one = `127.0.0.1:${hanging.port}`;
+    fixKafkajs();
+    const clusterAt = (brokers: string[], retries: number) => {
+      const kafka = new Kafka({ brokers, connectionTimeout: 300, retry: { retries }, logLevel: logLevel.NOTHING });
+      const cluster = clusterOf(kafka);
+      stack.defer(() => cluster.disconnect());
+      return cluster;
+    };
+    const both = clusterAt([one, `127.0.0.1:${port}`], 1);
+    await both.connect();
+    await both.refreshMetadata();
+    const alone = clusterAt([one], 0);
+    await expect(alone.connect()).rejects.toThrow(/timed out/);
+    hanging.heal();
+    await expect.poll(() => alone.connect().then(() => alone.refreshMetadata())).toBeUndefined();
   });
 
   test('that ask for a user take the right password and refuse a wrong one, or none', async () => {

@@ -49,6 +49,8 @@ export interface ClusterOptions {
 const LOOPBACK = '127.0.0.1';
 /** What hangs: a node is ready within seconds on a loaded machine. */
 const READY_MAX_MS = 60_000;
+/** Of what a broker wrote, where a node is not ready. Characters. */
+const LOG_SHOWN = 5_000;
 
 /** Starts everything; resolves when every node is ready. Rejects with the logs of those that are not within a minute. */
 export async function startCluster(options: ClusterOptions): Promise<FaultCluster> {
@@ -127,7 +129,12 @@ export async function startCluster(options: ClusterOptions): Promise<FaultCluste
     await Promise.race([Promise.all(of(role).map((node) => node.start())), late]);
     limit.abort();
     const down = of(role).filter(({ up }) => !up);
-    if (down.length > 0) throw new Error(down.map((node) => `${node.name} is not ready:\n${node.log()}`).join('\n'));
+    if (down.length > 0) {
+      const brokers = [...kafka.nodes, ...redis.servers].map(
+        (each) => `${each.name} says:\n${each.log().slice(-LOG_SHOWN)}`,
+      );
+      throw new Error([...down.map((node) => `${node.name} is not ready:\n${node.log()}`), ...brokers].join('\n'));
+    }
   }
   const running = started.move();
   return { kafka, redis, nodes, of, links, [Symbol.asyncDispose]: () => running.disposeAsync() };

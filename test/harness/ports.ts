@@ -1,26 +1,41 @@
-// Free ports below the ephemeral range: nothing else is given them between two starts of the same server. Runs of tests beside
-// each other have a part of them each (IMGO_TEST_LANE=0, 1, 2): a port of a server that is down for a moment looks free.
+// Free ports below the ephemeral range, each given once: to nothing else of this process, nor of another that asks here, as long
+// as this one runs. Between the draw and the bind of a slow program (a JVM takes seconds), and between two starts of the same
+// server, a port looks free.
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
-const LANE = process.env['IMGO_TEST_LANE'];
-const COUNT = LANE === undefined ? 10_000 : 3_000;
-const FIRST = 20_000 + COUNT * Number(LANE ?? 0);
+const HOST = '127.0.0.1';
+const FIRST = 20_000;
+const COUNT = 10_000;
 
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST + Math.floor(Math.random() * COUNT);
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
+    if ((await claim(port)) && (await isFree(port))) return port;
   }
 }
 
 /** So many different free ports. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
-  return [...ports];
+  return Promise.all(Array.from({ length: count }, freePort));
+}
+
+/** By the UDP port of the same number, which nothing here uses otherwise: all who ask see it, and it is free when this process ends. */
+function claim(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => socket.close(() => resolve(false)));
+    socket.bind({ port, address: HOST, exclusive: true }, () => {
+      socket.unref();
+      resolve(true);
+    });
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, HOST, () => probe.close(() => resolve(true)));
+  });
 }

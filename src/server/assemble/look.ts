@@ -62,7 +62,7 @@ export async function lookAtKafka(kafka: NonNullable<Config['kafka']>): Promise<
   let client: InstanceType<typeof KafkaClient> | undefined;
   try {
     const connection = { brokers: kafka.brokers, tls: kafka.tls, sasl: saslOf(kafka) };
-    client = new KafkaClient({ kafka: connection, clientId: 'imgo-doctor', log });
+    client = new KafkaClient({ kafka: connection, clientId: 'imgo-doctor', log, clock });
     const admin = client.kafka.admin();
     try {
       await admin.connect();

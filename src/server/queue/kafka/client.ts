@@ -4,6 +4,7 @@ import { connect, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
+import type { Clock } from '../../clock.js';
 import { type Cluster, clusterOf, fixKafkajs } from './internals.js';
 import type { KafkaConnection, KafkaQueueOptions } from './options.js';
 
@@ -18,13 +19,13 @@ export class KafkaClient {
   readonly kafka: Kafka;
   readonly #connection: KafkaConnection;
 
-  constructor({ kafka, clientId, log }: Pick<KafkaQueueOptions, 'kafka' | 'clientId' | 'log'>) {
+  constructor({ kafka, clientId, log, clock }: Pick<KafkaQueueOptions, 'kafka' | 'clientId' | 'log' | 'clock'>) {
     fixKafkajs();
     this.#connection = kafka;
     const { brokers, tls, sasl } = kafka;
     const config: KafkaConfig = {
       clientId,
-      brokers: brokers.map(uncut),
+      brokers: inAnyOrder(brokers.map(uncut), clock),
       socketFactory,
       connectionTimeout: CONNECT_MS,
       authenticationTimeout: CONNECT_MS,
@@ -71,6 +72,12 @@ export class KafkaClient {
 /** kafkajs cuts an address at its first colon: within brackets something else stands for it, until it is dialled. */
 function uncut(broker: string): string {
   return broker.replace(/^\[.*\]/, (host) => host.replaceAll(':', '_'));
+}
+
+/** A new client tries the first few only: where those are down, the next client must have others. */
+function inAnyOrder(brokers: readonly string[], clock: Clock): string[] {
+  const from = Math.floor(clock.random() * brokers.length);
+  return [...brokers.slice(from), ...brokers.slice(0, from)];
 }
 
 /** As kafkajs's own, and where {@link uncut} left something, what was meant. */

@@ -2,6 +2,7 @@
 // rather than half used. Loaded only with the Kafka engine.
 
 import { createRequire } from 'node:module';
+import { KafkaJSConnectionError } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
 import { pause, systemClock } from '../../clock.js';
 import {
@@ -86,6 +87,7 @@ let fixed = false;
 export function fixKafkajs(): void {
   if (fixed) return;
   fixRequestQueue();
+  fixConnect();
   fixFetch();
   fixLeaders();
   fixed = true;
@@ -107,6 +109,34 @@ function fixRequestQueue(): void {
       this.checkPendingRequests();
     });
     this.throttleCheckTimeoutId = timer as NodeJS.Timeout;
+  };
+}
+
+interface ConnectingBroker {
+  readonly brokerAddress: string;
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+}
+
+/**
+ * A broker that takes a connection and does not answer its first request in time (it only starts, it hangs) leaves kafkajs
+ * with a socket that it takes for connected, never asks again and never leaves for another broker: every later request of
+ * that client fails with "Broker not connected", and so does every new client, which begins with the same one. Here such a
+ * connection is closed, and counts as one that failed: another broker is tried.
+ * @throws ImgoError internal when kafkajs is another one
+ */
+function fixConnect(): void {
+  const { prototype } = require('kafkajs/src/broker') as { readonly prototype: ConnectingBroker };
+  const { connect } = prototype ?? {};
+  if (typeof connect !== 'function' || typeof prototype.disconnect !== 'function') throw changed('Broker');
+  prototype.connect = async function (this: ConnectingBroker) {
+    try {
+      await connect.call(this);
+    } catch (error) {
+      await this.disconnect();
+      if ((error as Error).name !== 'KafkaJSRequestTimeoutError') throw error;
+      throw new KafkaJSConnectionError((error as Error).message, { broker: this.brokerAddress });
+    }
   };
 }
 

@@ -73,7 +73,7 @@ function stage() {
   const clock = new HandClock();
   const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined } as never;
   const kafka = { brokers: ['127.0.0.1:9'], tls: false, sasl: undefined } as const;
-  const client = new KafkaClient({ kafka, clientId: 'test', log });
+  const client = new KafkaClient({ kafka, clientId: 'test', log, clock });
   const members: Member[] = [];
   vi.spyOn(client.kafka, 'consumer').mockImplementation(() => {
     const member = new Member();

@@ -53,6 +53,7 @@ function stage() {
       kafka: { brokers: ['127.0.0.1:9'], tls: false, sasl: undefined },
       clientId: 'test',
       log,
+      clock,
     }),
     cluster,
     clock,
