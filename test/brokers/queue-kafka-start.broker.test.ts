@@ -108,18 +108,19 @@ describe('brokers', () => {
     const one = `127.0.0.1:${hanging.port}`;
     fixKafkajs();
     const clusterAt = (brokers: string[], retries: number) => {
-      const kafka = new Kafka({ brokers, connectionTimeout: 300, retry: { retries }, logLevel: logLevel.NOTHING });
+      const kafka = new Kafka({ brokers, requestTimeout: 1_000, retry: { retries }, logLevel: logLevel.NOTHING });
       const cluster = clusterOf(kafka);
       stack.defer(() => cluster.disconnect());
       return cluster;
     };
-    const both = clusterAt([one, `127.0.0.1:${port}`], 1);
+    const both = clusterAt([one, `127.0.0.1:${port}`], 5);
     await both.connect();
     await both.refreshMetadata();
     const alone = clusterAt([one], 0);
     await expect(alone.connect()).rejects.toThrow(/timed out/);
     hanging.heal();
-    await expect.poll(() => alone.connect().then(() => alone.refreshMetadata())).toBeUndefined();
+    const used = () => alone.connect().then(() => alone.refreshMetadata());
+    await expect.poll(used, { timeout: 20_000 }).toBeUndefined();
   });
 
   test('that ask for a user take the right password and refuse a wrong one, or none', async () => {
