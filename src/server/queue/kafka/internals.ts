@@ -2,7 +2,6 @@
 // rather than half used. Loaded only with the Kafka engine.
 
 import { createRequire } from 'node:module';
-import { KafkaJSConnectionError } from 'kafkajs';
 import { ImgoError } from '../../../protocol/errors.js';
 import { pause, systemClock } from '../../clock.js';
 import {
@@ -127,6 +126,10 @@ interface ConnectingBroker {
  */
 function fixConnect(): void {
   const { prototype } = require('kafkajs/src/broker') as { readonly prototype: ConnectingBroker };
+  const { KafkaJSConnectionError } = require('kafkajs/src/errors') as Pick<
+    typeof import('kafkajs'),
+    'KafkaJSConnectionError'
+  >;
   const { connect } = prototype ?? {};
   if (typeof connect !== 'function' || typeof prototype.disconnect !== 'function') throw changed('Broker');
   prototype.connect = async function (this: ConnectingBroker) {
