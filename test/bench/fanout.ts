@@ -24,8 +24,8 @@ class Bed {
   #orders = 0;
 
   constructor(windowMs: number) {
-    this.#server = forkScript('fanout-server.ts', [String(windowMs)], true);
-    this.#swarm = forkScript('swarm.ts', [], false);
+    this.#server = forkScript('fanout-server.ts', [String(windowMs)], { probed: true });
+    this.#swarm = forkScript('swarm.ts');
   }
 
   async start(): Promise<void> {

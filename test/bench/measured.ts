@@ -77,11 +77,27 @@ export class Child {
   }
 }
 
+/** How a script of this folder is run. */
+interface Forked {
+  /** It is measured: with the probe, and given what `bin/imgo` gives a server. */
+  readonly probed?: boolean;
+  /** Its threads run when nobody else wants a core (SCHED_IDLE): at the lowest priority they would still take turns. */
+  readonly last?: boolean;
+}
+
 /** Runs a script of this folder. */
-export function forkScript(script: string, args: readonly string[], probed: boolean): Child {
-  const execArgv = ['--import', HOOKS, ...(probed ? ['--expose-gc', YOUNG, '--import', PROBE] : [])];
+export function forkScript(
+  script: string,
+  args: readonly string[] = [],
+  { probed = false, last = false }: Forked = {},
+): Child {
+  const options = ['--import', HOOKS, ...(probed ? ['--expose-gc', YOUNG, '--import', PROBE] : [])];
   const env = probed ? { ...process.env, NODE_OPTIONS } : process.env;
-  return new Child(fork(join(HERE, script), args, { execArgv, env }));
+  const path = join(HERE, script);
+  if (!last) return new Child(fork(path, args, { execArgv: options, env }));
+  return new Child(
+    fork(path, args, { execPath: 'chrt', execArgv: ['--idle', '0', process.execPath, ...options], env }),
+  );
 }
 
 /** A server that takes connections. */
@@ -97,7 +113,7 @@ export interface MeasuredServer {
 
 /** A bare server: `tcp` answers each read with 16 bytes, `ws` each message. */
 export async function bareServer(kind: 'tcp' | 'ws'): Promise<MeasuredServer> {
-  const child = forkScript('bare-server.ts', [kind], true);
+  const child = forkScript('bare-server.ts', [kind], { probed: true });
   const port = await child.answer((message: { port?: number }) => message.port);
   return { child, tcp: port, ws: port, http: '', stop: () => child.end() };
 }

@@ -36,7 +36,7 @@ interface Memory {
 }
 
 export class Swarm {
-  readonly #child = forkScript('swarm.ts', [], false);
+  readonly #child = forkScript('swarm.ts');
   readonly #settings: Case & { readonly port: number };
 
   constructor(settings: Case & { readonly port: number }) {

@@ -8,8 +8,9 @@ import { frame } from '../harness/wire.js';
 /** What the members are told. */
 export interface MembersOrder {
   readonly order: number;
-  /** `take`: what came since the last `take`. */
-  readonly do: 'connect' | 'take';
+  /** `take`: what came since the last `take`; with a name it is added to all of that name. `all`: these. */
+  readonly do: 'connect' | 'take' | 'all';
+  readonly name?: string;
   readonly port: number;
   /** One a member. */
   readonly tokens: readonly string[];
@@ -29,6 +30,7 @@ const PUSH_BODY = '{"due":';
 /** Slots of the counts of latencies: a fifth of a millisecond each, the last one for all that took longer. */
 const PER_MS = 5;
 const counts = new Uint32Array(20_000 * PER_MS);
+const named = new Map<string, Uint32Array>();
 const shared = Buffer.alloc(65_536);
 
 /** What came in one read: the answer first, then pushes. A push is far shorter than what is written in one piece. */
@@ -65,25 +67,39 @@ async function connectAll({ port, tokens }: MembersOrder): Promise<void> {
   for (const token of tokens) await join(port, token);
 }
 
-function take(): Latencies {
-  const count = counts.reduce((sum, one) => sum + one, 0);
+function take(name: string | undefined): Latencies {
+  const latencies = latenciesOf(counts);
+  if (name !== undefined) {
+    const all = named.get(name) ?? new Uint32Array(counts.length);
+    named.set(
+      name,
+      all.map((count, slot) => count + (counts[slot] as number)),
+    );
+  }
+  counts.fill(0);
+  return latencies;
+}
+
+function latenciesOf(of: Uint32Array): Latencies {
+  const count = of.reduce((sum, one) => sum + one, 0);
   const at = (share: number) => {
     let left = count * share;
-    const slot = counts.findIndex((one) => {
+    const slot = of.findIndex((one) => {
       left -= one;
       return one > 0 && left <= 0;
     });
     return (slot + 1) / PER_MS;
   };
-  const latencies = { count, p50: at(0.5), p99: at(0.99), max: at(1) };
-  counts.fill(0);
-  return latencies;
+  return { count, p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
 process.on('message', (order: MembersOrder) => {
   const work = order.do === 'connect' ? connectAll(order) : Promise.resolve();
   work.then(
-    () => process.send?.({ order: order.order, latencies: take() }),
+    () => {
+      const all = order.do === 'all' ? named.get(order.name ?? '') : undefined;
+      process.send?.({ order: order.order, latencies: all === undefined ? take(order.name) : latenciesOf(all) });
+    },
     (error: unknown) => process.send?.({ order: order.order, failed: String(error) }),
   );
 });

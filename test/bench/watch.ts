@@ -58,8 +58,8 @@ function rowOf(name: string, { alone, watched, again, events, dropped }: WatchRe
 }
 
 async function run(): Promise<readonly BenchRow[]> {
-  const swarm = forkScript('swarm.ts', [], false);
-  const server = forkScript('fanout-server.ts', ['0'], true);
+  const swarm = forkScript('swarm.ts');
+  const server = forkScript('fanout-server.ts', ['0'], { probed: true });
   try {
     const ready = swarm.answer((message: { ready?: true }) => message.ready);
     const port = await server.answer((message: { port?: number }) => message.port);
