@@ -42,6 +42,8 @@ export function utf8Length(text: string): number {
 
 /** True when arrays and objects in a JSON text nest at most `limit` deep. Says nothing about its validity. */
 export function withinJsonDepth(text: string, limit: number = MAX_JSON_DEPTH): boolean {
+  // Each level takes a character.
+  if (text.length <= limit) return true;
   let depth = 0;
   let inString = false;
   for (let at = 0; at < text.length; at++) {

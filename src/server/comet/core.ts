@@ -85,6 +85,12 @@ const WHEEL_SLOTS = 2_048;
 const NO_DEADLINE = -1;
 const LINGER_MS = 2_000;
 
+/** Put together for each session they would cost more than being counted. */
+const DIALECT_NAMES = {
+  tcp: { imgo: 'imgo-tcp', goim1: 'goim1-tcp', goim2: 'goim2-tcp', native: 'native-tcp' },
+  ws: { imgo: 'imgo-ws', goim1: 'goim1-ws', goim2: 'goim2-ws', native: 'native-ws' },
+} as const;
+
 /** One comet's state. */
 export class CometCore implements SessionHost {
   readonly options: CometOptions;
@@ -347,7 +353,7 @@ export class CometCore implements SessionHost {
   }
 
   #countDialect({ dialect, transport }: Session, by: number): void {
-    const name = `${dialect}-${transport}`;
+    const name = DIALECT_NAMES[transport][dialect];
     const count = (this.byDialect[name] ?? 0) + by;
     if (count > 0) this.byDialect[name] = count;
     else delete this.byDialect[name];

@@ -59,11 +59,13 @@ async function open(core: CometCore, session: Session, auth: Auth, until: number
   core.asked.set(session, request);
   let reply: OpenReply;
   try {
-    reply = await core.logic.open(request).finally(() => core.asked.delete(session));
+    reply = await core.logic.open(request);
   } catch (error) {
     core.unclaimed.end(ticket, undefined);
     core.opens.end(open, undefined);
     throw error;
+  } finally {
+    core.asked.delete(session);
   }
   const log = reply.user === undefined ? undefined : userLog(reply.user);
   const { notified, mustRead } = core.unclaimed.end(ticket, log);

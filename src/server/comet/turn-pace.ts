@@ -5,9 +5,9 @@
 import type { Clock } from '../clock.js';
 
 /** As many begin in one turn. */
-const PER_TURN = 64;
+const PER_TURN = 8;
 /** While a sweep goes on: together they take a fraction of its step. */
-const PER_STEP = 8;
+const PER_STEP = 4;
 
 /** Lets what costs a connection's worth begin, some each turn, in the order in which it came. At most one a connection waits. */
 export class TurnPace {

@@ -104,7 +104,7 @@ class LogicSessions implements Logic {
 
   async #open(request: OpenRequest): Promise<OpenReply> {
     const { buckets, options } = this.#parts;
-    const identity = await this.#identify(request.credential).catch(untouched);
+    const identity = await this.#identify(request.credential);
     const handle = this.#record(request, identity);
     const cap = { cap: options.sessionsPerUser, onTooMany: options.onTooMany };
     try {
@@ -261,7 +261,12 @@ class LogicSessions implements Logic {
 
   async #identify(credential: Credential): Promise<Identity> {
     if (credential.kind === 'stated') return { user: credential.user, token: undefined, key: credential.key };
-    const token = await this.#parts.credentials.tokenByHash(secretHash(credential.token));
+    let token: TokenRecord | undefined;
+    try {
+      token = await this.#parts.credentials.tokenByHash(secretHash(credential.token));
+    } catch (error) {
+      untouched(error);
+    }
     if (token === undefined) throw refused('token_refused');
     this.#valid(token);
     // A token that does not belong to the stated user opens nothing, as if it were unknown.
