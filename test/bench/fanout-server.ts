@@ -18,9 +18,6 @@ import {
 import { systemClock } from '../../src/server/clock.js';
 import { createComet } from '../../src/server/comet/comet.js';
 import { cometDefaults } from '../../src/server/comet/options.js';
-import type { EventFilter } from '../../src/server/observe/events.js';
-import { EventHub } from '../../src/server/observe/hub.js';
-import { EventStream } from '../../src/server/observe/stream.js';
 import { createMemoryRegistry } from '../../src/server/router/memory.js';
 import type { LogicService, Notification, OpenReply } from '../../src/server/rpc/services.js';
 
@@ -33,28 +30,6 @@ export interface FanOutOrder {
   readonly turns: number;
   /** `room`: how long at a time. */
   readonly seconds: number;
-}
-
-/** Sweeps of a room with a stream of events beside the same without. */
-export interface WatchOrder {
-  readonly order: number;
-  readonly do: 'watched';
-  readonly filter: EventFilter;
-  /** How often each way, in turns, and sweeps a turn. */
-  readonly turns: number;
-  readonly sweeps: number;
-}
-
-/** CPU seconds of each sweep, with all that goes on until the next one. */
-export interface WatchResult {
-  readonly order: number;
-  readonly alone: readonly number[];
-  readonly watched: readonly number[];
-  /** Alone once more: what the same twice differs by. */
-  readonly again: readonly number[];
-  /** Of all watched sweeps. */
-  readonly events: number;
-  readonly dropped: number;
 }
 
 /** What one side did, and for how much. */
@@ -82,8 +57,6 @@ const USERS_A_BATCH = 500;
 /** Longer than a sweep takes on an idle machine. */
 const SWEEP_EVERY_MS = 150;
 const POLL_MS = 20;
-/** Between two sweeps that are watched, or are not. */
-const WATCHED_EVERY_MS = 200;
 
 function payload(n: number): Uint8Array {
   return Buffer.from(`{"test":${n % 10}}`);
@@ -91,7 +64,6 @@ function payload(n: number): Uint8Array {
 
 const [windowMs = '0'] = process.argv.slice(2);
 const sockets: Socket[] = [];
-const hub = new EventHub('bench', systemClock);
 
 async function startComet() {
   let n = 0;
@@ -149,7 +121,6 @@ async function startComet() {
     node: 'bench' as NodeId,
     version: '0',
     renewMs: 5_000,
-    hub,
   });
   const next = (log: LogName): Notification => {
     const id = { epoch: 1, n: ++n };
@@ -159,7 +130,6 @@ async function startComet() {
   };
   return {
     serve: (socket: Socket) => role.serve(socket),
-    push: () => role.service.notify([next(room)]),
     async sweep() {
       await role.service.notify([next(room)]);
       await pause(SWEEP_EVERY_MS);
@@ -278,65 +248,12 @@ async function work(order: FanOutOrder): Promise<FanOutResult> {
   return { order: order.order, comet: account.comet, bare: account.bare, bytes };
 }
 
-/** A sweep and what follows until the next: CPU seconds. */
-async function sweep(): Promise<number> {
-  const from = performance.now();
-  const cpu = process.cpuUsage();
-  await comet.push();
-  await pause(Math.max(1, WATCHED_EVERY_MS - (performance.now() - from)));
-  const { user, system } = process.cpuUsage(cpu);
-  return (user + system) / 1e6;
-}
-
-/** A whole stream, as a logic makes it, whose lines are made bytes and forgotten. */
-async function watching(filter: EventFilter) {
-  const nodes = async () => [{ node: 'bench', service: hub }];
-  const request = { filter, sinceMs: undefined, limit: undefined };
-  const stream = new EventStream({ clock: systemClock, version: '0', nodes }, request);
-  await stream.begin();
-  const seen = { events: 0, dropped: 0 };
-  const reading = (async () => {
-    for await (const lines of stream.lines()) {
-      Buffer.from(lines);
-      for (let at = lines.indexOf('\n'); at >= 0; at = lines.indexOf('\n', at + 1)) seen.events++;
-      if (lines.startsWith('{"event":"dropped"')) seen.dropped += (JSON.parse(lines) as { count: number }).count;
-    }
-  })();
-  const end = () => {
-    stream.stop();
-    return reading;
-  };
-  return { seen, end };
-}
-
-async function watched(order: WatchOrder): Promise<WatchResult> {
-  const figures = { alone: [] as number[], watched: [] as number[], again: [] as number[] };
-  const result = { order: order.order, ...figures, events: 0, dropped: 0 };
-  const sweeps = async (into: number[]) => {
-    for (let at = 0; at < order.sweeps; at++) into.push(await sweep());
-  };
-  const beside = async () => {
-    const { seen, end } = await watching(order.filter);
-    await sweeps(result.watched);
-    await end();
-    result.events += seen.events;
-    result.dropped += seen.dropped;
-  };
-  const ways = [() => sweeps(result.alone), beside, () => sweeps(result.again)];
-  // Each way comes first, second and last equally often: none gains by what its place is.
-  for (let turn = 0; turn < order.turns; turn++) {
-    for (let at = 0; at < ways.length; at++) await ways[(turn + at) % ways.length]?.();
-  }
-  return result;
-}
-
 const server = createServer((socket) => {
   sockets.push(socket);
   comet.serve(socket);
 });
-process.on('message', (order: FanOutOrder | WatchOrder) => {
-  if (order.do === 'watched') void watched(order).then((result) => process.send?.(result));
-  else if (order.do !== undefined) void work(order).then((result) => process.send?.(result));
+process.on('message', (order: FanOutOrder) => {
+  if (order.do !== undefined) void work(order).then((result) => process.send?.(result));
 });
 process.on('disconnect', () => process.exit());
 server.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, () => {

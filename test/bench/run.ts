@@ -7,7 +7,7 @@ import { codec } from './codec.js';
 import { fanout } from './fanout.js';
 import { http } from './http.js';
 import { redis } from './redis.js';
-import { type Bench, type BenchRow, holds } from './row.js';
+import { type Bench, type BenchRow, holds, ratioOf } from './row.js';
 import { sessions } from './sessions.js';
 import { startup } from './startup.js';
 import { store } from './store.js';
@@ -30,14 +30,16 @@ function figure(value: number | undefined): string {
   return value.toLocaleString('en', { maximumFractionDigits: value < 100 ? 2 : 0 });
 }
 
+function boundOf({ bound }: BenchRow): string {
+  if (bound === undefined) return '';
+  if ('ratio' in bound) return `<= x${bound.ratio}`;
+  return 'least' in bound ? `>= ${figure(bound.least)}` : `<= ${figure(bound.most)}`;
+}
+
 function print(row: BenchRow): void {
-  const ratio = row.reference === undefined ? '' : `x${(row.figure / row.reference).toFixed(2)}`;
-  const bound =
-    row.bound === undefined
-      ? ''
-      : 'least' in row.bound
-        ? `>= ${figure(row.bound.least)}`
-        : `<= ${figure(row.bound.most)}`;
+  const of = ratioOf(row);
+  const ratio = of === undefined ? '' : `x${of.toFixed(2)}`;
+  const bound = boundOf(row);
   const mark = row.bound === undefined ? ' ' : holds(row) ? '✓' : '✗';
   const cells = [
     row.name.padEnd(44),

@@ -1,81 +1,94 @@
-// What watching costs: CPU of a comet that makes 50,000 deliveries a second to a room, with a stream of events beside the same
-// without, in turns of a second or so within one process. The clients are another process.
+// What a stream of events costs the server that tells it: CPU of all its processes for a delivery, with the stream beside the same
+// without, in many short turns over one running server. Nothing else reads the stream, so that the server alone is in it.
 
-import type { EventFilter } from '../../src/server/observe/events.js';
-import type { WatchOrder, WatchResult } from './fanout-server.js';
-import { type Child, forkScript } from './measured.js';
+import { rmSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { startServer } from '../harness/server.js';
+import { familyOf } from './kernel.js';
+import { cpuOfDelivery, startLoad } from './load.js';
+import { newFolder } from './measured.js';
+import { type Paired, paired, shown } from './paired.js';
 import type { Bench, BenchRow } from './row.js';
-import type { SwarmOrder } from './swarm.js';
 
-/** Five sweeps a second (fanout-server.ts), a write to each member: the most that there is to be told. */
-const SOCKETS = 10_000;
-const SWEEPS = 5;
-const TURNS = 21;
+const WORKERS = 6;
+/** 50,000 deliveries a second, with the window of 100 ms in some 20,000 writes. */
+const LOAD = ['--mode=room', '--conns=2000', '--rooms=2', '--rate=50'];
+/** Many windows: each turn has its share of sweeps. */
+const TURN_MS = 1_000;
+/** For a stream to begin, or to have ended. */
+const SETTLE_MS = 200;
+const PAIRS = 40;
 
-/** What is watched; the last one asks for more than a stream is given. */
-const WATCHES: readonly (readonly [name: string, filter: EventFilter])[] = [
-  [
-    'a stream without frames',
-    { events: ['open', 'close', 'held', 'released', 'lag', 'gap', 'join', 'leave', 'flush'] },
-  ],
-  ['a stream with frames of 1 % of the sessions', { sample: 0.01 }],
-  ['a stream with frames of 10 % of the sessions', { sample: 0.1 }],
+interface Watched {
+  readonly name: string;
+  /** Of GET /v1/events. */
+  readonly query: string;
+}
+
+const STREAMS: readonly Watched[] = [
+  { name: 'a stream of opens and closes', query: 'event=open,close' },
+  { name: 'a stream of 1 % of the sessions', query: 'sample=0.01' },
 ];
 
-async function tell(swarm: Child, port: number): Promise<void> {
-  const tokens = Array.from({ length: SOCKETS }, (_, at) => `u${at}`);
-  const order: SwarmOrder = { order: 1, do: 'connect', port, tokens, transport: 'tcp', dialect: 'imgo' };
-  const answered = swarm.answer((message: { order?: number; failed?: string }) =>
-    message.order === order.order ? message : undefined,
-  );
-  swarm.process.send(order);
-  const { failed } = await answered;
-  if (failed !== undefined) throw new Error(`the receivers: ${failed}`);
+/** What a stream brought. */
+interface Seen {
+  events: number;
+  dropped: number;
 }
 
-async function measure(server: Child, order: WatchOrder): Promise<WatchResult> {
-  const done = server.answer((message: WatchResult) => (message.order === order.order ? message : undefined));
-  server.process.send(order);
-  return done;
+/** Opens a stream; what comes is counted and forgotten. Resolves with how to end it. */
+async function watching(http: string, query: string, seen: Seen): Promise<() => void> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    get(`${http}/v1/events?${query}`, resolve).once('error', reject);
+  });
+  if (response.statusCode !== 200) throw new Error(`/v1/events answers ${response.statusCode}`);
+  response.setEncoding('latin1').on('data', (text: string) => {
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) seen.events++;
+    for (const [, count] of text.matchAll(/"event":"dropped","at":\d+,"count":(\d+)/g)) seen.dropped += Number(count);
+  });
+  response.once('error', () => {});
+  return () => void response.destroy();
 }
 
-/** What else a machine does only ever adds to the CPU time of a sweep: its cheapest third says what it costs. */
-function cheapest(figures: readonly number[]): number {
-  const third = [...figures].sort((a, b) => a - b).slice(0, Math.ceil(figures.length / 3));
-  return third.reduce((sum, one) => sum + one, 0) / third.length;
-}
-
-type Three = [figure: number, reference: number, control: number];
-
-function rowOf(name: string, { alone, watched, again, events, dropped }: WatchResult): BenchRow {
-  const [figure, reference, control] = [watched, alone, again].map((one) => cheapest(one) * 1_000) as Three;
-  const seconds = watched.length / 5;
+function rowOf({ name }: Watched, figures: Paired, { events, dropped }: Seen): BenchRow {
+  const seconds = (figures.pairs * (TURN_MS + SETTLE_MS)) / 1_000;
   const each = `${Math.round(events / seconds)} events/s, ${Math.round(dropped / seconds)} dropped/s`;
-  const same = `the same without a stream again: x${(control / reference).toFixed(2)}`;
-  // Where the same twice differs by more, no more can be said.
-  const bound = { most: 1.05 * Math.max(reference, control) };
-  return { name, figure, reference, unit: 'CPU ms/sweep', bound, note: `${each}; ${same}` };
+  const us = { figure: 1e6 * figures.with, reference: 1e6 * figures.without, unit: 'CPU us/delivery' };
+  return { name, ...us, ratio: figures.ratio, bound: { ratio: 1.05 }, note: `${shown(figures)}; ${each}` };
 }
 
 async function run(): Promise<readonly BenchRow[]> {
-  const swarm = forkScript('swarm.ts');
-  const server = forkScript('fanout-server.ts', ['0'], { probed: true });
+  const folder = newFolder();
+  const server = await startServer(['--memory', '--http', '0', '--ws', 'off', '--tcp', '0', '--workers', `${WORKERS}`]);
+  const { http, pid } = server.ready;
+  const load = startLoad(server.ready, folder, LOAD, 3_600_000);
   try {
-    const ready = swarm.answer((message: { ready?: true }) => message.ready);
-    const port = await server.answer((message: { port?: number }) => message.port);
-    await ready;
-    await tell(swarm, port);
-    const order = { do: 'watched', sweeps: SWEEPS } as const;
-    await measure(server, { ...order, order: 1, filter: { sample: 0.1 }, turns: 2 });
-    const rows: BenchRow[] = [];
-    for (const [name, filter] of WATCHES) {
-      const result = await measure(server, { ...order, order: rows.length + 2, filter, turns: TURNS });
-      rows.push(rowOf(name, result));
+    await load.measures;
+    await pause(3_000);
+    const family = familyOf(pid);
+    const pairs = new Map(STREAMS.map((stream) => [stream, [] as [number, number][]]));
+    const seen = new Map(STREAMS.map((stream) => [stream, { events: 0, dropped: 0 } as Seen]));
+    const without = async () => {
+      await pause(SETTLE_MS);
+      return cpuOfDelivery(http, family, TURN_MS);
+    };
+    for (let at = 0; at < PAIRS; at++) {
+      for (const stream of STREAMS) {
+        // Each way comes first as often as the other.
+        const before = at % 2 === 0 ? await without() : undefined;
+        const end = await watching(http, stream.query, seen.get(stream) as Seen);
+        await pause(SETTLE_MS);
+        const beside = await cpuOfDelivery(http, family, TURN_MS);
+        end();
+        pairs.get(stream)?.push([beside, before ?? (await without())]);
+      }
     }
-    return rows;
+    return STREAMS.map((stream) => rowOf(stream, paired(pairs.get(stream) ?? []), seen.get(stream) as Seen));
   } finally {
-    await swarm.end();
-    await server.end();
+    load.end();
+    await server.end('SIGTERM');
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -17,6 +17,9 @@ const RATES = 120;
 /** Of the frames that come together only the last are read: where a session is, is what the newest say. */
 const READ_FRAMES = 50;
 
+/** By how many sessions more match; in rooms they come and go without it. */
+const CHANGES: Readonly<Record<string, number>> = { open: 1, close: -1 };
+
 export class Feed implements EventReader {
   readonly options: TailOptions;
   readonly kept = new Kept();
@@ -29,7 +32,7 @@ export class Feed implements EventReader {
   shown = 0;
   /** Events that the server says did not reach this stream. */
   dropped = 0;
-  /** Sessions that matched when the stream began. */
+  /** Sessions that match: as the stream began with, and what came and went since. */
   matched: number | undefined;
   /** Nodes that are watched; with one there is no need to name it. */
   nodes = 1;
@@ -42,6 +45,7 @@ export class Feed implements EventReader {
   #wanted: Wanted = { heartbeats: false, frames: true, filter: '' };
   #decide: Decision = this.#decision();
   #inSecond = 0;
+  #matchedAt = 0;
   #tell: () => void = () => {};
   #telling: NodeJS.Timeout | undefined;
 
@@ -134,11 +138,21 @@ export class Feed implements EventReader {
     if (event === undefined) return;
     if (name === 'watching') {
       this.matched = numberIn(event, 'sessions');
+      this.#matchedAt = numberIn(event, 'at') ?? 0;
       this.nodes = numberIn(event, 'nodes') ?? 1;
       // A stream begins, perhaps again: who has gone meanwhile is found out.
       this.sessions.doubt();
     } else if (name === 'dropped') this.dropped += numberIn(event, 'count') ?? 0;
-    else this.sessions.seen(event);
+    else {
+      this.#count(name, numberIn(event, 'at') ?? 0);
+      this.sessions.seen(event);
+    }
+  }
+
+  /** Who came or went since the stream began; what the flight recorder has of before is counted already. */
+  #count(name: string, at: number): void {
+    if (this.matched === undefined || this.options.rooms.length > 0 || at <= this.#matchedAt) return;
+    this.matched += CHANGES[name] ?? 0;
   }
 
   #decision(): Decision {

@@ -26,6 +26,8 @@ export interface WatchedSession {
   closedAt: number | undefined;
   /** The server has listed it, since the stream began. */
   listed: boolean;
+  /** It was there before the stream began anew, and nothing was heard of it since. */
+  doubtful: boolean;
 }
 
 const MOST = 1_000;
@@ -51,6 +53,11 @@ export class WatchedSessions {
     return [...this.#byId.values()];
   }
 
+  /** How many are there, as far as is known. */
+  open(now: number): number {
+    return this.list(now).filter(({ closedAt, doubtful }) => closedAt === undefined && !doubtful).length;
+  }
+
   /** Open ones of which the server has not yet said more than their id; of those that a table has place for. */
   unlisted(most: number): readonly string[] {
     const ids: string[] = [];
@@ -62,9 +69,14 @@ export class WatchedSessions {
     return ids;
   }
 
-  /** What is known may not be so any more. */
+  /** What is known may not be so any more: of those in sight it is found out, the others are forgotten until they are heard of. */
   doubt(): void {
-    for (const row of this.#byId.values()) row.listed = false;
+    let kept = 0;
+    for (const row of this.#byId.values()) {
+      if (++kept > MOST_SEEN) this.#byId.delete(row.session);
+      row.listed = false;
+      row.doubtful = true;
+    }
   }
 
   /** Some have ended, though nothing said so. */
@@ -93,6 +105,7 @@ export class WatchedSessions {
         state: info.state ?? '',
         heldSince: info.state === 'held' ? row.heldSince : undefined,
         listed: true,
+        doubtful: false,
       });
     }
   }
@@ -103,6 +116,7 @@ export class WatchedSessions {
     if (session === undefined) return;
     const row = this.#row(session, textIn(event, 'node') ?? '');
     if (row === undefined) return;
+    row.doubtful = false;
     row.user ||= textIn(event, 'user') ?? '';
     row.device ||= textIn(event, 'device') ?? '';
     const at = numberIn(event, 'at');
@@ -154,6 +168,7 @@ export class WatchedSessions {
       state: '',
       closedAt: undefined,
       listed: false,
+      doubtful: false,
     };
     this.#byId.set(session, row);
     return row;

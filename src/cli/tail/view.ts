@@ -75,8 +75,7 @@ function streamText({ stream }: Feed, now: number): string {
 
 function counters({ feed }: TailState, look: Look): string {
   const { options, kept, rates, total, shown, dropped } = feed;
-  const sessions = feed.sessions.list(Date.now()).filter(({ closedAt }) => closedAt === undefined).length;
-  const matched = Math.max(sessions, feed.matched ?? 0);
+  const matched = Math.max(feed.sessions.open(Date.now()), feed.matched ?? 0);
   const share = total === 0 ? 100 : Math.floor((shown / total) * 100);
   const sampled = options.sample === undefined ? '' : ` of a sample of ${Number((options.sample * 100).toFixed(4))} %`;
   const parts: Part[] = [

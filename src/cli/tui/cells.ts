@@ -92,6 +92,20 @@ export function cell(text: string, width: number, align: 'left' | 'right' = 'lef
   return align === 'right' ? `${space}${shown}` : `${shown}${space}`;
 }
 
+/** A text in lines of at most so many cells, broken between words. */
+export function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let last = '';
+  for (const word of text.split(' ')) {
+    const longer = last === '' ? word : `${last} ${word}`;
+    if (last !== '' && widthOf(longer) > width) {
+      lines.push(last);
+      last = word;
+    } else last = longer;
+  }
+  return [...lines, last];
+}
+
 const PLAIN: Readonly<Record<string, string>> = {
   '…': '~',
   '→': '>',

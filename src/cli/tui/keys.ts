@@ -1,6 +1,6 @@
 // Which keys there are, on the last line of a view and on the page that `?` opens.
 
-import { cell, cut, widthOf } from './cells.js';
+import { cell, cut, widthOf, wrapped } from './cells.js';
 import { line, type Part } from './line.js';
 import type { Look } from './look.js';
 
@@ -25,7 +25,7 @@ export function keyLine(keys: readonly KeyHelp[], look: Look): string {
   return line([' ', ...parts, ...help], look);
 }
 
-/** The page of all keys, and what else is worth knowing; it fits the terminal. */
+/** The page of all keys, and what else is worth knowing; it fits the terminal. What is too long for a line takes several where they have place. */
 export function helpLines(
   title: string,
   keys: readonly KeyHelp[],
@@ -33,11 +33,20 @@ export function helpLines(
   look: Look,
 ): readonly string[] {
   const width = Math.max(...keys.map(({ key }) => widthOf(key)));
-  const all = [
+  const page = (pieces: (text: string, columns: number) => readonly string[]) => [
     line([{ text: cut(title, look.columns), colour: 'bold' }], look),
     '',
-    ...keys.map(({ key, does }) => line([' ', { text: cell(key, width), colour: 'bold' }, `  ${does}`], look)),
-    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => line([` ${note}`], look))]),
+    ...keys.flatMap(({ key, does }) =>
+      pieces(does, look.columns - width - 3).map((text, at) =>
+        line([' ', { text: cell(at === 0 ? key : '', width), colour: 'bold' }, `  ${text}`], look),
+      ),
+    ),
+    ...(notes.length === 0 ? [] : ['']),
+    ...notes.flatMap((note) =>
+      pieces(note, look.columns - 3).map((text, at) => line([at === 0 ? ` ${text}` : `   ${text}`], look)),
+    ),
   ];
+  const whole = page(wrapped);
+  const all = whole.length < look.rows ? whole : page((text) => [text]);
   return [...all.slice(0, look.rows - 1), line([{ text: ' Any key goes back.', colour: 'dim' }], look)];
 }

@@ -125,8 +125,7 @@ export class CometObserver implements SessionObserver, TopicObserver, SessionSou
     for (const watch of this.hub.watches) {
       const { matcher } = watch;
       if (!matcher.session(room)) continue;
-      if (matcher.wants(Kind.leave) && watch.hasRoom())
-        watch.offer(JSON.stringify(this.#roomEvent('leave', session, log)));
+      if (matcher.wants(Kind.leave) && watch.hasRoom()) watch.offerEvent(this.#roomEvent('leave', session, log));
       if (matcher.session(session)) continue;
       watch.sessions--;
       this.tap.unmark(session, watch);
@@ -185,17 +184,21 @@ export class CometObserver implements SessionObserver, TopicObserver, SessionSou
   topicGap(log: LogName, after: MessageId, upTo: MessageId): void {
     this.recorder.gap(undefined, log, after, upTo, 0, false);
     if (!this.wants(Kind.gap)) return;
-    this.hub.ofLog(Kind.gap, log, () => ({
+    this.hub.ofLog(Kind.gap, log, (at, node) => ({
       event: 'gap',
-      ...this.hub.stamp(),
+      at,
+      node,
       ...gapOf(log, after, upTo, 'log', false),
     }));
   }
 
-  swept({ log, ...figures }: Sweep): void {
-    const room = log === ALL_LOG ? {} : { room: log.slice('room:'.length) };
-    const sweepMs = rounded(figures.sweepMs);
-    this.hub.ofLog(Kind.flush, log, () => ({ event: 'flush', ...this.hub.stamp(), log, ...room, ...figures, sweepMs }));
+  swept(sweep: Sweep): void {
+    const { log } = sweep;
+    this.hub.ofLog(Kind.flush, log, (at, node) => {
+      const { members, messages, bytes } = sweep;
+      const room = log === ALL_LOG ? undefined : log.slice('room:'.length);
+      return { event: 'flush', at, node, log, room, members, messages, bytes, sweepMs: rounded(sweep.sweepMs) };
+    });
   }
 
   // Who is watched.
@@ -221,11 +224,11 @@ export class CometObserver implements SessionObserver, TopicObserver, SessionSou
   // Telling.
 
   #tell(kind: number, session: Session, make: () => NodeEvent): void {
-    let line: string | undefined;
+    let event: NodeEvent | undefined;
     for (const watch of this.hub.watches) {
       if (!watch.matcher.wants(kind) || !watch.matcher.session(session) || !watch.hasRoom()) continue;
-      line ??= JSON.stringify(make());
-      watch.offer(line);
+      event ??= make();
+      watch.offerEvent(event);
     }
   }
 

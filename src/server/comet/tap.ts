@@ -3,47 +3,39 @@
  * not in the bytes of a dialect are known all the same: the user's log queues in order, a topic knows what it has just
  * written. What finds no room in a watch is counted there before it is decoded.
  */
-import { HEADER_BYTES, Op } from '../../protocol/frame.js';
-import { compareIds, type LogName, type MessageId } from '../../protocol/ids.js';
-import { decodeAck, FLAG_REDELIVERED } from '../../protocol/native.js';
-import type { FrameEvent } from '../observe/events.js';
-import { type FoundFrame, frameName, tcpFrame, webSocketFrame } from '../observe/frames.js';
+import { Op } from '../../protocol/frame.js';
+import { compareIds, type MessageId } from '../../protocol/ids.js';
+import { decodeAck } from '../../protocol/native.js';
 import { type EventHub, shown } from '../observe/hub.js';
 import type { Watch } from '../observe/watch.js';
 import type { Notification } from '../rpc/services.js';
+import { Acceptances } from './acceptances.js';
+import {
+  type Described,
+  describe,
+  describeReceived,
+  describeText,
+  frameAt,
+  GivenFrames,
+  isHeartbeat,
+  isPush,
+  lineOf,
+  type Origin,
+  SharedFrames,
+} from './described.js';
 import type { WritingTopic } from './fan-out.js';
 import { rounded, whoOf } from './observed.js';
 import { Aside, type Session } from './session.js';
 import type { Delivery } from './user-log.js';
 
-/** Messages of rooms whose acceptance is remembered, for the time that frames took. */
-const NOTED_MAX = 8_192;
+/** Longer writes of a topic are described at once: until a stream is answered a copy of them would be kept. */
+const KEPT_BYTES = 16 * 1024;
 /** Messages to one session that an acknowledgement is expected of. */
 const UNACKED_MAX = 512;
 
-/** A push, as far as its bytes do not say it. */
-interface Origin {
-  readonly log: LogName | undefined;
-  readonly id: MessageId | undefined;
-  readonly acceptedAt: number | undefined;
-  readonly again: boolean;
-}
-
-/** What is told of a frame, whoever it is given to: the end of the event as JSON. What stands before it differs. */
-interface Described {
-  readonly heartbeat: boolean;
-  /** Of the user's own log: it will be acknowledged. */
-  readonly own: MessageId | undefined;
-  readonly acceptedAt: number | undefined;
-  readonly body: Uint8Array | undefined;
-  /** The body in base64, once somebody has asked for it. */
-  encoded?: string;
-  readonly tail: string;
-}
-
 /** Of a marked session. */
 interface Marked {
-  /** Whose it is, as members of a JSON object. */
+  /** Where and whose it is, as members of a JSON object. */
   readonly who: string;
   /** Of its own log: queued, and not written yet. */
   readonly queued: Origin[];
@@ -56,15 +48,13 @@ export class FrameTap {
   writing: WritingTopic | undefined;
   readonly #hub: EventHub;
   readonly #marked = new Map<Session, Marked>();
-  /** When messages of topics were accepted, by `log@id`; while sessions are marked. */
-  readonly #noted = new Map<string, number>();
-  readonly #node: string;
-  /** What a topic writes to many members is one piece of memory: described once. */
-  #shared: { readonly bytes: Uint8Array; readonly frames: (Described | undefined)[] } | undefined;
+  /** While sessions are marked. */
+  readonly #acceptances = new Acceptances();
+  /** What a topic writes to many members is one piece of memory, which is written to no more. */
+  #shared: { readonly given: Uint8Array; readonly frames: SharedFrames } | undefined;
 
   constructor(hub: EventHub) {
     this.#hub = hub;
-    this.#node = JSON.stringify(hub.node);
   }
 
   /** Some session is watched one by one. */
@@ -76,7 +66,7 @@ export class FrameTap {
     watch.watched++;
     session.aside |= watch.bit;
     if (this.#marked.has(session)) return;
-    const who = JSON.stringify(whoOf(session)).slice(1, -1);
+    const who = JSON.stringify({ node: this.#hub.node, ...whoOf(session) }).slice(1, -1);
     this.#marked.set(session, { who, queued: [], unacked: [] });
   }
 
@@ -91,14 +81,13 @@ export class FrameTap {
   end(watch: Watch): void {
     for (const session of [...this.#marked.keys()]) this.unmark(session, watch);
     if (this.#marked.size > 0) return;
-    this.#noted.clear();
+    this.#acceptances.clear();
     this.#shared = undefined;
   }
 
   /** A message of a topic comes; told only while `active`. */
   noted({ log, id, acceptedAt }: Notification): void {
-    if (this.#noted.size >= NOTED_MAX) this.#noted.delete(this.#noted.keys().next().value as string);
-    this.#noted.set(`${log}@${shown(id)}`, acceptedAt);
+    this.#acceptances.note(log, id, acceptedAt);
   }
 
   /** A message of its own log is queued for a marked session. */
@@ -111,29 +100,30 @@ export class FrameTap {
   wrote(session: Session, bytes: Uint8Array): void {
     const marked = this.#marked.get(session);
     if (marked === undefined) return;
-    const known = this.writing === undefined || marked.queued.length > 0 ? undefined : this.#sharedFrames(bytes);
+    const { writing } = this;
+    if (writing !== undefined && marked.queued.length === 0 && bytes.length <= KEPT_BYTES) {
+      this.#given(session, marked, bytes, writing);
+      return;
+    }
     let ids: readonly (MessageId | undefined)[] | undefined;
     let pushes = 0;
-    for (let at = 0, index = 0; at < bytes.length; index++) {
-      const found = session.ws === undefined ? tcpFrame(bytes, at) : webSocketFrame(bytes, at);
+    for (let at = 0; at < bytes.length; ) {
+      const found = frameAt(session, bytes, at);
       at = found.next;
-      let described = known?.[index];
-      if (described === undefined) {
-        let origin: Origin | undefined;
-        if (isPush(session, found.op)) {
-          origin = marked.queued.shift();
-          if (origin === undefined && session.dialect !== 'native') {
-            ids ??= this.writing?.idsOf(session, bytes.length) ?? [];
-            origin = { log: this.writing?.log, id: ids[pushes], acceptedAt: undefined, again: false };
-          }
+      let origin: Origin | undefined;
+      if (isPush(session, found.op)) {
+        origin = marked.queued.shift();
+        if (origin === undefined && session.dialect !== 'native') {
+          ids ??= writing?.idsOf(session, bytes.length) ?? [];
+          origin = { log: writing?.log, id: ids[pushes], acceptedAt: undefined, again: false };
         }
-        described = this.#isFull(session, found.op) ? undefined : this.#describe(session, found, origin);
         pushes++;
-        if (described === undefined) continue;
-        if (known !== undefined) known[index] = described;
       }
-      if (described.own !== undefined && session.dialect === 'native') this.#expectAck(marked, described.own);
-      this.#tell(session, marked, described);
+      if (this.#isFull(session, found.op)) continue;
+      const what = describe(session, session.log?.log, found, origin, this.#acceptances);
+      if (what === undefined) continue;
+      if (what.own !== undefined && session.dialect === 'native') this.#expectAck(marked, what.own);
+      this.#tell(session, marked, what);
     }
   }
 
@@ -145,43 +135,27 @@ export class FrameTap {
     const id = typeof acked === 'string' ? undefined : acked;
     const ms = id === undefined ? undefined : this.#acknowledged(marked, id);
     const log = id === undefined ? undefined : session.log?.log;
-    const bytes = HEADER_BYTES + end - bodyAt;
-    const header = { packLen: bytes, headerLen: HEADER_BYTES, ver, op, seq };
-    const what = { direction: 'in', op, name: frameName(op), seq, bytes, log, id: shown(id), ms, header } as const;
-    this.#tell(session, marked, described(what, isHeartbeat(op)));
+    this.#tell(session, marked, describeReceived(op, seq, ver, end - bodyAt, { log, id: shown(id), ms }));
   }
 
   /** A text message of a marked session (imgo's JSON). */
   receivedText(session: Session, op: number, seq: number, ver: number, bytes: number): void {
     const marked = this.#marked.get(session);
-    if (marked === undefined) return;
-    const what = { direction: 'in', op, name: frameName(op), seq, bytes, header: { ver, op, seq } } as const;
-    this.#tell(session, marked, described(what, isHeartbeat(op)));
+    if (marked !== undefined) this.#tell(session, marked, describeText(op, seq, ver, bytes));
   }
 
-  #sharedFrames(bytes: Uint8Array): (Described | undefined)[] {
-    if (this.#shared?.bytes !== bytes) this.#shared = { bytes, frames: [] };
-    return this.#shared.frames;
-  }
-
-  #describe(session: Session, found: FoundFrame, origin: Origin | undefined): Described | undefined {
-    const frame = found.read();
-    if (frame === undefined) return undefined;
-    const { op, seq, bytes, header, push } = frame;
-    if (!isPush(session, op)) {
-      return described({ direction: 'out', op, name: frameName(op), seq, bytes, header }, isHeartbeat(op));
+  /** A topic's write to one of its members: noted, and described when a stream is answered. */
+  #given(session: Session, { who }: Marked, bytes: Uint8Array, topic: WritingTopic): void {
+    if (this.#shared?.given !== bytes) {
+      this.#shared = { given: bytes, frames: new SharedFrames(session, bytes, topic, this.#acceptances) };
     }
-    const log = push === undefined ? origin?.log : (push.log ?? session.log?.log);
-    const id = push === undefined ? origin?.id : push.id;
-    const again = push === undefined ? origin?.again === true : (push.flags & FLAG_REDELIVERED) !== 0;
-    const redelivered = again ? true : undefined;
-    const what = { direction: 'out', op, name: 'push', seq, bytes, log, id: shown(id), redelivered, header } as const;
-    return {
-      ...described(what, false),
-      own: push !== undefined && push.log === undefined && push.id.n > 0 ? push.id : undefined,
-      acceptedAt: origin?.acceptedAt ?? this.#noted.get(`${log}@${shown(id)}`),
-      body: frame.body,
-    };
+    const { frames } = this.#shared;
+    let given: GivenFrames | undefined;
+    for (const watch of this.#hub.watches) {
+      if ((session.aside & watch.bit) === 0 || !watch.hasRoom(frames.count)) continue;
+      given ??= new GivenFrames(frames, who, this.#hub.clock.now());
+      watch.offerUnwritten(given);
+    }
   }
 
   /** True: no watch has room for it; it is counted, and not worth decoding. */
@@ -194,19 +168,11 @@ export class FrameTap {
   }
 
   #tell(session: Session, { who }: Marked, what: Described): void {
-    const { heartbeat, acceptedAt, body, tail } = what;
-    let head: string | undefined;
+    const at = this.#hub.clock.now();
     for (const watch of this.#hub.watches) {
-      if ((session.aside & watch.bit) === 0 || (heartbeat && !watch.matcher.heartbeats) || !watch.hasRoom()) continue;
-      if (head === undefined) {
-        const at = this.#hub.clock.now();
-        const ms = acceptedAt === undefined ? '' : `"ms":${Math.max(0, at - acceptedAt)},`;
-        head = `{"event":"frame","at":${at},"node":${this.#node},${who},${ms}`;
-      }
-      if (body !== undefined && watch.matcher.payloads) {
-        what.encoded ??= base64(body);
-        watch.offer(`${head}"body":"${what.encoded}",${tail}`);
-      } else watch.offer(`${head}${tail}`);
+      const { bit, matcher } = watch;
+      if ((session.aside & bit) === 0 || (what.heartbeat && !matcher.heartbeats) || !watch.hasRoom()) continue;
+      watch.offer(lineOf(at, who, what, matcher.payloads));
     }
   }
 
@@ -221,27 +187,4 @@ export class FrameTap {
     while (unacked[0] !== undefined && compareIds(unacked[0].id, id) <= 0) at = unacked.shift()?.at;
     return at === undefined ? undefined : rounded(this.#hub.clock.monotonic() - at);
   }
-}
-
-/** What a frame event has beside when, where and whose it is. */
-type What = Omit<FrameEvent, 'event' | 'at' | 'node' | 'session' | 'user' | 'device' | 'body'>;
-
-function described(what: What, heartbeat: boolean): Described {
-  return { heartbeat, own: undefined, acceptedAt: undefined, body: undefined, tail: JSON.stringify(what).slice(1) };
-}
-
-function isHeartbeat(op: number | undefined): boolean {
-  return op === Op.HEARTBEAT || op === Op.HEARTBEAT_REPLY;
-}
-
-/** goim v2 has operations of its callers' choice. */
-function isPush({ dialect }: Session, op: number | undefined): boolean {
-  return op === Op.PUSH || (dialect === 'goim2' && op !== undefined && (op === Op.SEND || op >= GOIM_OPERATIONS));
-}
-
-/** The first operation that goim's callers choose for themselves. */
-const GOIM_OPERATIONS = 1_000;
-
-function base64({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString('base64');
 }

@@ -11,6 +11,7 @@ import {
   type StatsRequest,
 } from '../rpc/services.js';
 import type { LogicParts } from './options.js';
+import { byLikelihood } from './session-ids.js';
 
 type CometParts = Pick<LogicParts, 'registry' | 'clock' | 'options' | 'cometFor'>;
 
@@ -36,11 +37,14 @@ async function statsOf(parts: CometParts, request: StatsRequest | undefined): Pr
   );
 }
 
-/** A live session, wherever it is. */
+/** A live session, wherever it is: of its own comet, as its id has it, and of the others only when that does not know it. */
 export async function findSession(parts: CometParts, session: SessionId): Promise<SessionInfo | undefined> {
-  const comets = await parts.registry.comets();
-  const found = await Promise.all(comets.map(({ node }) => askComet(parts, node, (comet) => comet.session(session))));
-  return found.find((info) => info !== undefined);
+  for (const comets of byLikelihood(session, await parts.registry.comets())) {
+    const asked = comets.map(({ node }) => askComet(parts, node, (comet) => comet.session(session)));
+    const info = (await Promise.all(asked)).find((answer) => answer !== undefined);
+    if (info !== undefined) return info;
+  }
+  return undefined;
 }
 
 /** Which comets have members of these rooms, and how many; in the order asked. */

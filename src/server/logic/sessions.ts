@@ -39,6 +39,7 @@ import { bySession, disconnectSessions } from './disconnects.js';
 import type { LogicParts } from './options.js';
 import { mayJoin, roomsWithoutAsking } from './room-access.js';
 import { secretHash } from './secrets.js';
+import { ID_BYTES, sessionId } from './session-ids.js';
 
 /** The service with what the HTTP side shares with it. */
 export interface Logic extends LogicService, Pick<ClusterService, 'abandon'> {
@@ -301,7 +302,7 @@ class LogicSessions implements Logic {
   #record(request: OpenRequest, identity: Identity): SessionRecord {
     const prefix = identity.key === undefined || identity.key === '' ? 's_' : sessionPrefix(identity.key);
     return {
-      session: sessionId(prefix, this.#idBytes(request)),
+      session: sessionId(prefix, request.comet, this.#idBytes(request)),
       user: identity.user,
       device: deviceKey(identity.token, request.device),
       token: identity.token?.id,
@@ -361,20 +362,6 @@ function withMarks(traces: TraceStore, log: LogName, after: MessageId, result: R
     .within(log, after, result.readTo)
     .flatMap(({ id, mark }) => (id === undefined ? [] : { id, mark }));
   return traced.length === 0 ? result : { ...result, traced };
-}
-
-const ID_BYTES = 12;
-const BASE64URL = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', 'latin1');
-const spelling = Buffer.alloc(64);
-
-/** A prefix and bytes (a multiple of three) in base64url, as one piece: a string put together would keep its parts. */
-function sessionId(prefix: string, bytes: Uint8Array): SessionId {
-  let end = spelling.write(prefix, 'latin1');
-  for (let at = 0; at < bytes.length; at += 3) {
-    const three = ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number);
-    for (let shift = 18; shift >= 0; shift -= 6) spelling[end++] = BASE64URL[(three >> shift) & 63] as number;
-  }
-  return spelling.toString('latin1', 0, end) as SessionId;
 }
 
 function isRefusal(error: unknown): boolean {

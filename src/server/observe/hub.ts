@@ -87,24 +87,24 @@ export class EventHub implements WatchService {
   // What happens, of a log and no session. The caller has tested `wants`.
 
   accepted(log: string, id: MessageId | undefined, bytes: number): void {
-    this.ofLog(Kind.accepted, log, () => ({ event: 'accepted', ...this.stamp(), log, id: shown(id), bytes }));
+    this.ofLog(Kind.accepted, log, (at, node) => ({ event: 'accepted', at, node, log, id: shown(id), bytes }));
   }
 
   applied(log: string, id: MessageId, bytes: number): void {
-    this.ofLog(Kind.applied, log, () => ({ event: 'applied', ...this.stamp(), log, id: shown(id), bytes }));
+    this.ofLog(Kind.applied, log, (at, node) => ({ event: 'applied', at, node, log, id: shown(id), bytes }));
   }
 
   notified(log: string, id: MessageId | undefined, comet: string): void {
-    this.ofLog(Kind.notified, log, () => ({ event: 'notified', ...this.stamp(), log, id: shown(id), comet }));
+    this.ofLog(Kind.notified, log, (at, node) => ({ event: 'notified', at, node, log, id: shown(id), comet }));
   }
 
   /** Makes the event only if a watch wants it and has room. */
-  ofLog(kind: number, log: string, make: () => NodeEvent): void {
-    let line: string | undefined;
+  ofLog(kind: number, log: string, make: (at: number, node: string) => NodeEvent): void {
+    let event: NodeEvent | undefined;
     for (const watch of this.watches) {
       if (!watch.matcher.wants(kind) || !watch.matcher.log(log) || !watch.hasRoom()) continue;
-      line ??= JSON.stringify(make());
-      watch.offer(line);
+      event ??= make(this.clock.now(), this.node);
+      watch.offerEvent(event);
     }
   }
 

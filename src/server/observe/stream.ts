@@ -20,9 +20,14 @@ export interface WatchedNode {
 export const MOST_SESSIONS = 1_000;
 /** Bytes of lines that wait for the reader. */
 export const OUTBOX_BYTES = 1024 * 1024;
+/** A write to the reader has all that waits, up to about so much. */
+const PIECE_BYTES = 64 * 1024;
 /** How long a node may keep an answer back when nothing happens, and after how long it is missed, ms. */
-const WAIT_MS = 1_000;
+const WAIT_MS = 2_000;
 const LATE_MS = 5_000;
+/** Nodes that had something to say are asked again so long after the first of them, for each node that there is: some twenty questions a second. */
+const GATHER_NODE_MS = 50;
+const GATHER_MOST_MS = 500;
 /** The same for the first answers, which the stream begins with. */
 const BEGIN_MS = 2_000;
 /** Between two attempts at a node that is missed; of one that is too old, longer. */
@@ -77,6 +82,7 @@ export class EventStream {
   #left: number;
   #end: EndEvent['reason'] | undefined;
   #wake: (() => void) | undefined;
+  #gathering: Promise<void> | undefined;
   #looking: Timer | undefined;
 
   constructor(parts: StreamParts, request: StreamRequest) {
@@ -163,21 +169,26 @@ export class EventStream {
 
   // What the reader takes.
 
+  /** What there is, as one piece: a write costs more than what it carries. */
   #next(): string | undefined {
-    const parcel = this.#outbox.shift();
-    if (parcel === undefined) return undefined;
-    this.#bytes -= parcel.lines.length;
-    if (parcel.events < this.#left) {
+    let lines = '';
+    while (lines.length < PIECE_BYTES) {
+      const parcel = this.#outbox.shift();
+      if (parcel === undefined) break;
+      this.#bytes -= parcel.lines.length;
+      if (parcel.events >= this.#left) {
+        lines += upTo(parcel.lines, this.#left);
+        this.#outbox = [];
+        this.finish('limit');
+        break;
+      }
       this.#left -= parcel.events;
-      return parcel.lines;
+      lines += parcel.lines;
     }
-    const lines = upTo(parcel.lines, this.#left);
-    this.#outbox = [];
-    this.finish('limit');
-    return lines;
+    return lines === '' ? undefined : lines;
   }
 
-  /** False: nothing came for a while. */
+  /** False: nothing came for a while. What other nodes answer in the same turn is there as well. */
   #something(): Promise<boolean> {
     const { clock } = this.#parts;
     return new Promise((resolve) => {
@@ -185,7 +196,7 @@ export class EventStream {
       this.#wake = () => {
         clock.clear(timer);
         this.#wake = undefined;
-        resolve(true);
+        clock.soon(() => resolve(true));
       };
     });
   }
@@ -235,20 +246,32 @@ export class EventStream {
       if (signal.aborted || source.gone) return;
       const reason = this.#took(source, answer);
       if (reason !== undefined) await pause(clock, reason === 'version' ? AGAIN_VERSION_MS : AGAIN_MS, signal);
+      else if (isBatch(answer) && (answer.count > 0 || answer.dropped > 0)) await this.#gather();
     }
+  }
+
+  /** All nodes that have answered are asked again together, so that they answer together: one turn for all of them here. */
+  #gather(): Promise<void> {
+    const ms = Math.min(GATHER_MOST_MS, GATHER_NODE_MS * this.#sources.size);
+    this.#gathering ??= pause(this.#parts.clock, ms, this.#stopped.signal).then(() => {
+      this.#gathering = undefined;
+    });
+    return this.#gathering;
   }
 
   /** Never rejects; undefined: it did not answer in time. */
   async #ask(source: Source, request: WatchRequest, ms: number): Promise<EventBatch | Error | undefined> {
     const { service } = source;
     if (service === undefined) return undefined;
-    const late = new AbortController();
-    try {
-      const answer = service.watch(request).catch((error: Error) => error);
-      return await Promise.race([answer, pause(this.#parts.clock, ms, late.signal).then(() => undefined)]);
-    } finally {
-      late.abort();
-    }
+    const { clock } = this.#parts;
+    return new Promise((resolve) => {
+      const late = clock.after(ms, () => resolve(undefined));
+      const answered = (answer: EventBatch | Error) => {
+        clock.clear(late);
+        resolve(answer);
+      };
+      service.watch(request).then(answered, answered);
+    });
   }
 
   /** Takes an answer in. Why the node is missed, if it is. */

@@ -5,7 +5,7 @@
  * answers a second, however many happen; beyond ten nodes two answers of each.
  */
 import type { Clock, Timer } from '../clock.js';
-import type { EventFilter } from './events.js';
+import type { EventFilter, NodeEvent } from './events.js';
 import { Matcher } from './filter.js';
 
 /** Bytes of lines that wait for the next fetch; of many nodes each has room for its share of a second. */
@@ -13,12 +13,30 @@ export const RING_BYTES = 256 * 1024;
 const LEAST_BYTES = 16 * 1024;
 /** A second of a stream carries as many bytes as this, of all nodes. */
 export const BYTES_PER_SECOND = 1024 * 1024;
-/** After an answer: events gather at least so long, and for each node that there is. */
+/**
+ * After an answer with events: more gather at least so long, and for each node that there is. Logics ask a little less often than
+ * this allows (stream.ts), so that a question need not wait: that costs a wakeup less.
+ */
 const GATHER_MS = 50;
-const GATHER_NODE_MS = 50;
-const GATHER_MOST_MS = 500;
+const GATHER_NODE_MS = 40;
+const GATHER_MOST_MS = 400;
 /** Beside its text, what a line costs. */
 const LINE_OVERHEAD = 32;
+/** What an event that is no line yet counts as, beside the log that it names. */
+const EVENT_BYTES = 144;
+
+/**
+ * Events that are made lines when they are fetched. Where one happens, between thousands of writes, nothing of what makes a line
+ * is in a cache; all that waits together costs a fraction.
+ */
+export interface Unwritten {
+  /** How many they are. */
+  readonly count: number;
+  /** What they and their lines take, about. */
+  bytes(payloads: boolean): number;
+  /** Each ends with a newline. */
+  lines(payloads: boolean): string;
+}
 
 /** What a fetch brings. Everything is since the one before it. */
 export interface EventBatch {
@@ -55,7 +73,8 @@ export class Watch {
   watched = 0;
   /** Monotonic ms of the last fetch's end. */
   fetchedAt: number;
-  #lines: string[] = [];
+  #waits: (string | NodeEvent | Unwritten)[] = [];
+  #count = 0;
   #bytes = 0;
   #dropped = 0;
   #replay: Replay | undefined;
@@ -97,23 +116,36 @@ export class Watch {
     return this.#dropped > 0;
   }
 
-  /** False: it is full, and what is not even offered is counted. */
-  hasRoom(): boolean {
+  /** False: it is full, and what is not even offered, so many events, is counted. */
+  hasRoom(count = 1): boolean {
     if (!this.full) return true;
-    this.#dropped++;
+    this.#dropped += count;
     return false;
   }
 
-  /** Takes a line, without its newline. */
+  /** Takes a line, with its newline. */
   offer(line: string): void {
-    const bytes = line.length + LINE_OVERHEAD;
-    if (this.full || (this.#bytes + bytes > this.#room && this.#lines.length > 0)) {
-      this.#dropped++;
+    this.#keep(line, 1, line.length + LINE_OVERHEAD);
+  }
+
+  /** Takes an event, which stays as it is. */
+  offerEvent(event: NodeEvent): void {
+    this.#keep(event, 1, EVENT_BYTES + ('log' in event ? (event.log?.length ?? 0) : 0));
+  }
+
+  offerUnwritten(some: Unwritten): void {
+    this.#keep(some, some.count, some.bytes(this.matcher.payloads));
+  }
+
+  #keep(some: string | NodeEvent | Unwritten, count: number, bytes: number): void {
+    if (this.full || (this.#bytes + bytes > this.#room && this.#count > 0)) {
+      this.#dropped += count;
       return;
     }
-    this.#lines.push(line);
+    this.#waits.push(some);
+    this.#count += count;
     this.#bytes += bytes;
-    if (this.#lines.length === 1) this.#waiting?.();
+    if (this.#waits.length === 1) this.#waiting?.();
   }
 
   /** What there is, when there is something or the time is over. Another fetch meanwhile ends this one. */
@@ -126,6 +158,7 @@ export class Watch {
     await this.#lookBack();
     const batch = this.#take(began);
     this.fetchedAt = clock.monotonic();
+    if (batch.count === 0 && batch.dropped === 0) return batch;
     const pace = (batch.lines.length * this.#nodes * 1_000) / BYTES_PER_SECOND;
     const gather = Math.min(GATHER_MOST_MS, GATHER_NODE_MS * this.#nodes);
     this.#notBefore = this.fetchedAt + Math.max(GATHER_MS, gather, pace);
@@ -135,8 +168,8 @@ export class Watch {
   /** Nobody fetches any more. */
   end(): void {
     this.#waiting?.();
-    this.#lines = [];
-    this.#bytes = 0;
+    this.#waits = [];
+    this.#count = this.#bytes = 0;
     this.#replay = undefined;
   }
 
@@ -154,7 +187,7 @@ export class Watch {
   }
 
   #isEmpty(): boolean {
-    return this.#lines.length === 0 && this.#dropped === 0 && this.#replay === undefined;
+    return this.#count === 0 && this.#dropped === 0 && this.#replay === undefined;
   }
 
   /** Until then, or a line comes (unless `whole`), or another fetch begins. */
@@ -185,11 +218,17 @@ export class Watch {
       this.#older = { lines: '', count: 0 };
       return { ...head, ...older, dropped: 0 };
     }
-    const lines = this.#lines.length === 0 ? '' : `${this.#lines.join('\n')}\n`;
-    const batch = { ...head, lines, count: this.#lines.length, dropped: this.#dropped };
-    this.#lines = [];
-    this.#bytes = 0;
-    this.#dropped = 0;
+    const { payloads } = this.matcher;
+    let lines = '';
+    for (const some of this.#waits) lines += textOf(some, payloads);
+    const batch = { ...head, lines, count: this.#count, dropped: this.#dropped };
+    this.#waits = [];
+    this.#count = this.#bytes = this.#dropped = 0;
     return batch;
   }
+}
+
+function textOf(some: string | NodeEvent | Unwritten, payloads: boolean): string {
+  if (typeof some === 'string') return some;
+  return 'event' in some ? `${JSON.stringify(some)}\n` : some.lines(payloads);
 }

@@ -17,6 +17,7 @@ import { findSession } from '../comets.js';
 import { bySession, disconnectOn, disconnectSessions } from '../disconnects.js';
 import { outliving } from '../outlive.js';
 import { isoTime, limit, name } from '../schemas.js';
+import { byLikelihood } from '../session-ids.js';
 import { type PagedSession, sessionPage as pageOf, withInfos } from '../session-pages.js';
 import { type RouteContext, requireScope } from './route.js';
 
@@ -109,9 +110,14 @@ export function registerKicks(scope: FastifyInstance, context: RouteContext): vo
       const target = { kind: 'session', session: id } as const;
       // Durable first: a comet that cannot be reached learns it when it asks which of its sessions are still good.
       await context.credentials.kick([id], context.clock.now());
-      const holders = (await context.registry.comets()).map(({ node, incarnation }) => ({ comet: node, incarnation }));
-      const counts = await Promise.all(holders.map((holder) => disconnectOn(context, holder, target, 'kicked')));
-      const count = counts.reduce((sum, one) => sum + one, 0);
+      let count = 0;
+      for (const comets of byLikelihood(id, await context.registry.comets())) {
+        const closing = comets.map(({ node, incarnation }) =>
+          disconnectOn(context, { comet: node, incarnation }, target, 'kicked'),
+        );
+        for (const one of await Promise.all(closing)) count += one;
+        if (count > 0) break;
+      }
       await outliving(context.credentials);
       if (count === 0) throw new ImgoError('session_not_found', { id: shown(id) });
       return { closed: count };

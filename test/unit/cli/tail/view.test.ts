@@ -301,6 +301,21 @@ describe('a stream', () => {
     set.shown.end();
   });
 
+  it('of a server that has started again counts who is there now, not who was', async () => {
+    const watching = (at: number, sessions: number) =>
+      lineOf({ event: 'watching', at, sessions, nodes: 1, version: '0.1.0' });
+    const opened = (at: number, session: string) =>
+      lineOf({ event: 'open', at, ...SESSION, session, dialect: 'native', transport: 'ws', peer: '10.1.0.7' });
+    const before = Array.from({ length: 200 }, (_, at) => opened(AT + 1 + at, `s_${at}`));
+    const set = await stage(100, 30, [watching(AT, 0), ...before]);
+    expect(set.shown.text()).toMatch(/ 200 sessions/);
+    set.feed.events([watching(AT + 1_000, 0)]);
+    await drawn(set.shown, / 0 sessions/);
+    set.feed.events([opened(AT + 1_001, 's_new'), opened(AT + 1_002, 's_newer')]);
+    await drawn(set.shown, / 2 sessions/);
+    set.shown.end();
+  });
+
   it('of any length takes the same memory, and all of it is counted', async () => {
     const set = await stage(100, 30, [WATCHING]);
     const batch = Array.from({ length: 1_000 }, (_, at) => push(at));

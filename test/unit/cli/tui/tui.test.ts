@@ -220,6 +220,16 @@ describe('keys', () => {
     expect(lines.at(-1)).toContain('Any key');
     expect(helpLines('tail', keys, ['a note'], look()).join('\n')).toContain('does c');
   });
+
+  it('have a page on which nothing is cut that several lines have place for', () => {
+    const long = [...keys, { key: 'd', word: 'word', does: `does ${'what takes a long time to say '.repeat(4)}end` }];
+    const words = helpLines('tail', long, [`${'a note '.repeat(20)}end`], look()).flatMap((text) => {
+      expect(widthOf(text)).toBeLessThanOrEqual(80);
+      return text.split(' ');
+    });
+    expect(words.filter((word) => word === 'end')).toHaveLength(2);
+    expect(words.filter((word) => word === 'note')).toHaveLength(20);
+  });
 });
 
 function Small(): ReactNode {
