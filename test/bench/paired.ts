@@ -34,8 +34,9 @@ function trimmed(figures: readonly number[]): readonly [mean: number, error: num
   return [meanOf(inner), (Math.sqrt(variance) * Math.sqrt(sorted.length)) / inner.length];
 }
 
-/** `pairs`: with it, and without it. */
-export function paired(pairs: readonly (readonly [beside: number, without: number])[]): Paired {
+/** `all`: with it, and without it. A pair of which one turn has no figure does not count. */
+export function paired(all: readonly (readonly [beside: number, without: number])[]): Paired {
+  const pairs = all.filter(([beside, without]) => Number.isFinite(beside / without));
   const [ratio, error] = trimmed(pairs.map(([beside, without]) => beside / without));
   const [beside] = trimmed(pairs.map(([one]) => one));
   const [without] = trimmed(pairs.map(([, one]) => one));
