@@ -7,6 +7,8 @@ import { createServer } from 'node:net';
 const HOST = '127.0.0.1';
 const FIRST = 20_000;
 const COUNT = 10_000;
+/** UDP ports as many below, which nothing here uses: the same number is of those that speak HTTP/3. */
+const CLAIMS = -10_000;
 
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -20,12 +22,12 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return Promise.all(Array.from({ length: count }, freePort));
 }
 
-/** By the UDP port of the same number, which nothing here uses otherwise: all who ask see it, and it is free when this process ends. */
+/** By a UDP port: all who ask see it, and it is free when this process ends. */
 function claim(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4');
     socket.once('error', () => socket.close(() => resolve(false)));
-    socket.bind({ port, address: HOST, exclusive: true }, () => {
+    socket.bind({ port: port + CLAIMS, address: HOST, exclusive: true }, () => {
       socket.unref();
       resolve(true);
     });
